@@ -1,0 +1,1 @@
+"""What happened: episodes, and later the training store and the logs."""

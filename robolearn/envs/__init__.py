@@ -1,0 +1,6 @@
+"""Simulated arms, scenes and tasks, with the teachers that solve them."""
+
+from __future__ import annotations
+
+if __name__ != "robolearn.envs":  # reached through the link `envs` of the repository: every class would exist twice
+    raise ImportError(f"{__name__!r} is a link for readers: import robolearn.envs instead")

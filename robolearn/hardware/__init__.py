@@ -1,0 +1,6 @@
+"""What the real arm needs: profiles, limiter, safety monitor. Imports no simulator and no learning code."""
+
+from __future__ import annotations
+
+if __name__ != "robolearn.hardware":  # reached through the link `hardware` of the repository: every class would exist twice
+    raise ImportError(f"{__name__!r} is a link for readers: import robolearn.hardware instead")
