@@ -1,7 +1,7 @@
 """Robot manipulation learning from camera pixels to joint torques.
 
-Importing `robolearn` also prepares headless rendering, because MuJoCo reads `MUJOCO_GL` once, when `mujoco` is
-first imported: import `robolearn` before `mujoco`, or set the variable yourself. A value already set is kept.
+Importing `robolearn` also prepares headless rendering, because MuJoCo reads `MUJOCO_GL` once, when `mujoco`
+is first imported: import `robolearn` before `mujoco`, or set the variable yourself. A value already set is kept.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """Something a person wrote (an argument, a file, a name) cannot be used.
 
-    The message names the thing, the value and the valid choices, so that it can be shown as it is: the command
-    line prints it without a traceback.
+    The message names the thing, the value and the valid choices, so that it can be shown as it is: the
+    command line prints it without a traceback.
     """
 
 
