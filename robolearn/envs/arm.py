@@ -1,0 +1,262 @@
+"""The arm in MuJoCo: a profile becomes bodies, torque motors, a gripper and the sensors of its wrist.
+
+Contact groups: geoms of the arm have contype 2 and conaffinity 1, so that they collide with the world and with objects
+(MuJoCo's default contype 1, conaffinity 1) but never with one another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.errors import InputError
+from robolearn.hardware.arm import ArmProfile, Inertia, Quaternion, Shape, Vector3
+
+ARM_CONTYPE, ARM_CONAFFINITY = 2, 1
+
+GRIP_SITE, WRIST_SITE = "grip", "wrist"
+WRIST_FORCE, WRIST_TORQUE = "wrist_force", "wrist_torque"
+GRIPPER_ACTUATOR, WIDTH_TENDON = "gripper", "gripper_width"
+HAND = "hand"
+FINGER_BODIES = ("left_finger", "right_finger")
+FINGER_JOINTS = ("left_finger_joint", "right_finger_joint")
+
+_GEOM_TYPES = {
+    "box": mujoco.mjtGeom.mjGEOM_BOX,
+    "cylinder": mujoco.mjtGeom.mjGEOM_CYLINDER,
+    "capsule": mujoco.mjtGeom.mjGEOM_CAPSULE,
+    "sphere": mujoco.mjtGeom.mjGEOM_SPHERE,
+    "ellipsoid": mujoco.mjtGeom.mjGEOM_ELLIPSOID,
+}
+
+
+def motor_name(joint: str) -> str:
+    """The name of a joint's torque motor."""
+    return f"{joint}_motor"
+
+
+def add_arm(
+    spec: mujoco.MjSpec,
+    arm: ArmProfile,
+    pos: Vector3 = (0.0, 0.0, 0.0),
+    quat: Quaternion = (1.0, 0.0, 0.0, 0.0),
+) -> None:
+    """Add the arm to `spec`, its base at `pos` [m] and `quat` (wxyz) in the world.
+
+    Added are: the bodies of the profile's links, then "hand", "left_finger", "right_finger"; one motor a joint,
+    `motor_name(joint)`, whose ctrl is the joint's torque [N·m]; the actuator "gripper", whose ctrl is the width to
+    hold [m]; the site "grip" between the pads (z out of the hand, y the closing axis); the site "wrist" at the flange
+    with the sensors "wrist_force" [N] and "wrist_torque" [N·m], what the hand does to the arm, in the hand's frame;
+    the geoms "left_pad" and "right_pad". Gravity is taken off every body of the arm (gravcomp 1).
+
+    With a user's MJCF the bodies and geoms are the file's, its actuators, sensors, keyframes are dropped and the
+    names above are added for motors, gripper, sites and sensors.
+
+    Raises:
+        InputError: the user's MJCF cannot be read or lacks a name that the profile gives.
+    """
+    hand = _attach_mjcf(spec, arm, pos, quat) if arm.mjcf else _build(spec, arm, pos, quat)
+    hand.add_site(name=GRIP_SITE, pos=arm.gripper.tcp, size=[0.004] * 3, group=4)
+    hand.add_site(name=WRIST_SITE, size=[0.004] * 3, group=4)
+    for name, kind in (
+        (WRIST_FORCE, mujoco.mjtSensor.mjSENS_FORCE),
+        (WRIST_TORQUE, mujoco.mjtSensor.mjSENS_TORQUE),
+    ):
+        spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=WRIST_SITE)
+    _add_actuators(spec, arm)
+
+
+@dataclass(frozen=True)
+class ArmHandles:
+    """Where the arm is in a compiled model's arrays.
+
+    Attributes:
+        qpos, dof: of the joints in the profile's order, (n,) int; into qpos, and into qvel and its like.
+        motors: the torque motors, (n,) int; into ctrl.
+        finger_qpos, finger_dof: of the left and the right finger, (2,) int.
+        gripper: the width actuator; into ctrl.
+        hand: body id.
+        grip: site id.
+        wrist_force, wrist_torque: where their three numbers begin in sensordata.
+    """
+
+    qpos: NDArray[np.int64]
+    dof: NDArray[np.int64]
+    motors: NDArray[np.int64]
+    finger_qpos: NDArray[np.int64]
+    finger_dof: NDArray[np.int64]
+    gripper: int
+    hand: int
+    grip: int
+    wrist_force: int
+    wrist_torque: int
+
+
+def arm_handles(model: mujoco.MjModel, arm: ArmProfile) -> ArmHandles:
+    """Find the arm that `add_arm` put into `model`. Raises InputError if a joint, motor, site or sensor is missing."""
+
+    def find(kind: mujoco.mjtObj, what: str, name: str) -> int:
+        index = mujoco.mj_name2id(model, kind, name)
+        if index < 0:
+            raise InputError(f"the model has no {what} {name!r}: arm {arm.name!r} was not added to it")
+        return int(index)
+
+    def addresses(table: NDArray[np.int32], kind: mujoco.mjtObj, what: str, names: tuple[str, ...]) -> NDArray[np.int64]:
+        return np.array([int(table[find(kind, what, name)]) for name in names], dtype=np.int64)
+
+    joint, sensor = mujoco.mjtObj.mjOBJ_JOINT, mujoco.mjtObj.mjOBJ_SENSOR
+    actuator = mujoco.mjtObj.mjOBJ_ACTUATOR
+    fingers = arm.mjcf.fingers if arm.mjcf else FINGER_JOINTS
+    return ArmHandles(
+        qpos=addresses(model.jnt_qposadr, joint, "joint", arm.joint_names),
+        dof=addresses(model.jnt_dofadr, joint, "joint", arm.joint_names),
+        motors=np.array([find(actuator, "motor", motor_name(name)) for name in arm.joint_names], dtype=np.int64),
+        finger_qpos=addresses(model.jnt_qposadr, joint, "joint", fingers),
+        finger_dof=addresses(model.jnt_dofadr, joint, "joint", fingers),
+        gripper=find(actuator, "actuator", GRIPPER_ACTUATOR),
+        hand=find(mujoco.mjtObj.mjOBJ_BODY, "body", arm.mjcf.hand if arm.mjcf else HAND),
+        grip=find(mujoco.mjtObj.mjOBJ_SITE, "site", GRIP_SITE),
+        wrist_force=int(model.sensor_adr[find(sensor, "sensor", WRIST_FORCE)]),
+        wrist_torque=int(model.sensor_adr[find(sensor, "sensor", WRIST_TORQUE)]),
+    )
+
+
+def _build(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quaternion) -> mujoco.MjsBody:
+    body = spec.worldbody.add_frame(pos=pos, quat=quat)
+    parent = spec.worldbody
+    for i, link in enumerate(arm.links):
+        parent = parent.add_body(name=link.name, pos=link.pos, quat=link.quat, gravcomp=1.0)
+        if i == 0:
+            parent.set_frame(body)
+        if link.joint:
+            j = arm.joint_names.index(link.joint)
+            parent.add_joint(
+                name=link.joint,
+                type=mujoco.mjtJoint.mjJNT_HINGE,
+                axis=[0, 0, 1],
+                limited=mujoco.mjtLimited.mjLIMITED_TRUE,
+                range=[arm.q_min[j], arm.q_max[j]],
+                armature=arm.armature[j],
+                damping=arm.damping[j],
+            )
+        _set_inertia(parent, link.inertia)
+        _add_shapes(parent, link.shapes)
+    flange = parent.add_frame(pos=arm.flange[0], quat=arm.flange[1])
+    return _build_gripper(spec, arm, parent, flange)
+
+
+def _build_gripper(
+    spec: mujoco.MjSpec, arm: ArmProfile, last: mujoco.MjsBody, flange: mujoco.MjsFrame
+) -> mujoco.MjsBody:
+    gripper = arm.gripper
+    assert gripper.hand and gripper.finger and gripper.finger_base and gripper.pad  # read whenever there is no MJCF
+    hand = last.add_body(name=HAND, pos=gripper.pos, quat=gripper.quat, gravcomp=1.0)
+    hand.set_frame(flange)
+    _set_inertia(hand, gripper.hand)
+    _add_shapes(hand, gripper.hand_shapes)
+    turned = ((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))  # the right finger is the left one turned by pi about z
+    for side, name, joint, quat in zip(("left", "right"), FINGER_BODIES, FINGER_JOINTS, turned, strict=True):
+        finger = hand.add_body(name=name, pos=gripper.finger_base, quat=quat, gravcomp=1.0)
+        finger.add_joint(
+            name=joint,
+            type=mujoco.mjtJoint.mjJNT_SLIDE,
+            axis=[0, 1, 0],
+            limited=mujoco.mjtLimited.mjLIMITED_TRUE,
+            range=[0.0, 0.5 * gripper.max_width],
+            armature=gripper.finger_armature,
+            damping=gripper.finger_damping,
+        )
+        _set_inertia(finger, gripper.finger)
+        _add_shapes(finger, gripper.finger_shapes)
+        pad = Shape("box", gripper.pad.size, gripper.pad.pos, (1.0, 0.0, 0.0, 0.0), gripper.pad.rgba)
+        _add_shapes(finger, (pad,), name=f"{side}_pad", friction=gripper.pad_friction, condim=4)
+    coupling = spec.add_equality(
+        type=mujoco.mjtEq.mjEQ_JOINT,
+        objtype=mujoco.mjtObj.mjOBJ_JOINT,
+        name1=FINGER_JOINTS[0],
+        name2=FINGER_JOINTS[1],
+    )
+    coupling.data = [0.0, 1.0] + [0.0] * (len(coupling.data) - 2)  # left = 0 + 1 right; its length is MuJoCo's
+    return hand
+
+
+def _set_inertia(body: mujoco.MjsBody, inertia: Inertia) -> None:
+    body.explicitinertial = True
+    body.mass = inertia.mass
+    body.ipos = inertia.com
+    body.fullinertia = inertia.tensor
+
+
+def _add_shapes(body: mujoco.MjsBody, shapes: tuple[Shape, ...], **more: object) -> None:
+    for shape in shapes:
+        body.add_geom(
+            type=_GEOM_TYPES[shape.kind],
+            size=[*shape.size, 0.0, 0.0][:3],
+            pos=shape.pos,
+            quat=shape.quat,
+            rgba=shape.rgba,
+            contype=ARM_CONTYPE,
+            conaffinity=ARM_CONAFFINITY,
+            **more,
+        )
+
+
+def _add_actuators(spec: mujoco.MjSpec, arm: ArmProfile) -> None:
+    for i, joint in enumerate(arm.joint_names):
+        torque = [-arm.tau_max[i], arm.tau_max[i]]
+        motor = spec.add_actuator(name=motor_name(joint), target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        motor.set_to_motor()
+        motor.gear = [1, 0, 0, 0, 0, 0]
+        motor.ctrllimited = motor.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
+        motor.ctrlrange = motor.forcerange = torque
+    gripper = arm.gripper
+    width = spec.add_tendon(name=WIDTH_TENDON)  # the fingers' joints add up to the width
+    for joint in arm.mjcf.fingers if arm.mjcf else FINGER_JOINTS:
+        width.wrap_joint(joint, 1.0)
+    servo = spec.add_actuator(name=GRIPPER_ACTUATOR, target=WIDTH_TENDON, trntype=mujoco.mjtTrn.mjTRN_TENDON)
+    # The damping is in the joints: a saturated actuator would lose its own.
+    servo.set_to_position(kp=gripper.stiffness)
+    servo.gear = [1, 0, 0, 0, 0, 0]
+    servo.ctrllimited = servo.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
+    servo.ctrlrange = [0.0, gripper.max_width]
+    servo.forcerange = [-gripper.force, gripper.force]
+
+
+def _attach_mjcf(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quaternion) -> mujoco.MjsBody:
+    source = arm.mjcf
+    assert source is not None
+    try:
+        child = mujoco.MjSpec.from_file(str(source.file))
+    except ValueError as error:
+        raise InputError(f"{source.file}: MuJoCo cannot read it: {error}") from error
+    for group in (child.actuators, child.sensors, child.keys, child.tendons):
+        for element in list(group):
+            child.delete(element)
+    for key, kind, names in (
+        ("joints.names", "joint", arm.joint_names),
+        ("mjcf.fingers", "joint", source.fingers),
+        ("mjcf.hand", "body", (source.hand,)),
+        ("mjcf.pads", "geom", source.pads),
+    ):
+        there = [element.name for element in getattr(child, f"{kind}s" if kind != "body" else "bodies")]
+        for name in names:
+            if name not in there:
+                named = ", ".join(n for n in there if n)
+                raise InputError(f"{source.file}: has no {kind} {name!r} ({key} of arm {arm.name!r}); it has {named}")
+    for i, name in enumerate(arm.joint_names):
+        joint = child.joint(name)
+        joint.armature, joint.damping = arm.armature[i], arm.damping[i]
+        joint.limited, joint.range = mujoco.mjtLimited.mjLIMITED_TRUE, [arm.q_min[i], arm.q_max[i]]
+    for body in child.bodies[1:]:
+        body.gravcomp = 1.0
+    for geom in child.geoms:
+        if geom.contype or geom.conaffinity:
+            geom.contype, geom.conaffinity = ARM_CONTYPE, ARM_CONAFFINITY
+        if geom.name in source.pads:
+            geom.friction, geom.condim = arm.gripper.pad_friction, 4
+    frame = spec.worldbody.add_frame(pos=pos, quat=quat)
+    spec.attach(child, frame=frame, prefix="")
+    return spec.body(source.hand)
