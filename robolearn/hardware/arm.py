@@ -126,27 +126,23 @@ class GripperProfile:
 
 
 @dataclass(frozen=True, eq=False)
-class LimiterMargins:
-    """Where the torque limiter's soft terms begin inside the published limits, and how strong they are.
+class LimiterSettings:
+    """How far inside the published limits the torque limiter stays, and how strong its soft terms are.
 
     Attributes:
-        q, dq, tau: margins inside the limits (n,) [rad], [rad/s], [N·m].
-        q_zone, dq_zone: width of the zone before the margin in which the soft terms act [rad], [rad/s].
-        wall_stiffness: of the virtual wall at a position limit (n,) [N·m/rad].
-        wall_damping: of that wall (n,) [N·m·s/rad].
-        speed_gain: of the speed term (n,) [N·m·s/rad].
-        power: mechanical power that the arm may deliver [W].
+        q_margin, dq_margin, tau_margin: room left inside the limits (n,) [rad], [rad/s], [N·m].
+        wall_stiffness, wall_damping: of the virtual wall at a position limit (n,) [N·m/rad], [N·m·s/rad].
+        speed_gain: braking torque per speed above the soft speed limit (n,) [N·m·s/rad].
+        power_max: mechanical power that a request may put into the arm, all joints together [W].
     """
 
-    q: Array
-    dq: Array
-    tau: Array
-    q_zone: float
-    dq_zone: float
+    q_margin: Array
+    dq_margin: Array
+    tau_margin: Array
     wall_stiffness: Array
     wall_damping: Array
     speed_gain: Array
-    power: float
+    power_max: float
 
 
 @dataclass(frozen=True)
@@ -208,7 +204,7 @@ class ArmProfile:
     links: tuple[Link, ...]
     flange: tuple[Vector3, Quaternion]
     gripper: GripperProfile
-    limiter: LimiterMargins
+    limiter: LimiterSettings
     mjcf: MjcfSource | None
 
     @property
@@ -248,6 +244,8 @@ def _read_profile(top: Section) -> ArmProfile:
             raise joints.error(f"home[{i}]", float(home[i]), f"in [{q_min[i]:g}, {q_max[i]:g}], the limits")
     control = top.section("control")
     mjcf = _read_mjcf(top.section("mjcf")) if "mjcf" in top else None
+    dq_max = joints.vector("dq_max", n, 1e-3, 100.0)
+    tau_max = joints.vector("tau_max", n, 1e-3, 10_000.0)
     profile = ArmProfile(
         name=top.text("name"),
         title=top.text("title"),
@@ -255,9 +253,9 @@ def _read_profile(top: Section) -> ArmProfile:
         joint_names=names,
         q_min=q_min,
         q_max=q_max,
-        dq_max=joints.vector("dq_max", n, 1e-3, 100.0),
+        dq_max=dq_max,
         ddq_max=joints.vector("ddq_max", n, 1e-3, 10_000.0),
-        tau_max=joints.vector("tau_max", n, 1e-3, 10_000.0),
+        tau_max=tau_max,
         dtau_max=joints.vector("dtau_max", n, 1e-3, 1e7),
         home=home,
         armature=joints.vector("armature", n, 0.0, 100.0),
@@ -268,7 +266,7 @@ def _read_profile(top: Section) -> ArmProfile:
         links=() if mjcf else _read_links(top, names),
         flange=((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)) if mjcf else _read_pose(top.section("flange")),
         gripper=_read_gripper(top.section("gripper"), with_bodies=mjcf is None),
-        limiter=_read_limiter(top.section("limiter"), joints),
+        limiter=_read_limiter(top.section("limiter"), q_max - q_min, dq_max, tau_max),
         mjcf=mjcf,
     )
     for section in (joints, control, top):
@@ -276,27 +274,25 @@ def _read_profile(top: Section) -> ArmProfile:
     return profile
 
 
-def _read_limiter(section: Section, joints: Section) -> LimiterMargins:
-    n = len(joints.texts("names"))
-    limiter = LimiterMargins(
-        q=section.vector("q_margin", n, 0.0, pi),
-        dq=section.vector("dq_margin", n, 0.0, 100.0),
-        tau=section.vector("tau_margin", n, 0.0, 1000.0),
-        q_zone=section.number("q_zone", 0.0, pi),
-        dq_zone=section.number("dq_zone", 0.0, 100.0),
+def _read_limiter(section: Section, q_range: Array, dq_max: Array, tau_max: Array) -> LimiterSettings:
+    n = len(q_range)
+    limiter = LimiterSettings(
+        q_margin=section.vector("q_margin", n, 0.0, 4 * pi),
+        dq_margin=section.vector("dq_margin", n, 0.0, 100.0),
+        tau_margin=section.vector("tau_margin", n, 0.0, 10_000.0),
         wall_stiffness=section.vector("wall_stiffness", n, 0.0, 1e5),
-        wall_damping=section.vector("wall_damping", n, 0.0, 1e4),
-        speed_gain=section.vector("speed_gain", n, 0.0, 1e4),
-        power=section.number("power", 1e-3, 1e6),
+        wall_damping=section.vector("wall_damping", n, 0.0, 1e5),
+        speed_gain=section.vector("speed_gain", n, 0.0, 1e5),
+        power_max=section.number("power_max", 1e-3, 1e6),
     )
-    span = joints.vector("q_max", n, -4 * pi, 4 * pi) - joints.vector("q_min", n, -4 * pi, 4 * pi)
-    limits = {"q_margin": 0.5 * span}
-    limits |= {f"{key}_margin": joints.vector(f"{key}_max", n, 1e-3, 10_000.0) for key in ("dq", "tau")}
-    for key, limit in limits.items():
-        margin = getattr(limiter, key.removesuffix("_margin"))
+    for key, margin, room in (
+        ("q_margin", limiter.q_margin, 0.5 * q_range),
+        ("dq_margin", limiter.dq_margin, dq_max),
+        ("tau_margin", limiter.tau_margin, tau_max),
+    ):
         for i in range(n):
-            if not margin[i] < limit[i]:
-                raise section.error(f"{key}[{i}]", float(margin[i]), f"below {limit[i]:g}, to leave some room")
+            if not margin[i] < room[i]:
+                raise section.error(f"{key}[{i}]", float(margin[i]), f"below {room[i]:g}, so that the limits leave room")
     section.finish()
     return limiter
 
