@@ -1,7 +1,95 @@
-"""The command `robolearn`: it parses and calls."""
+"""The command `robolearn`: it parses and calls.
+
+A subcommand is one small function here, marked with `@command`. It gets the words after its name, returns
+the exit status, and imports what it needs itself, so that `robolearn --help` starts at once. The first line
+of its docstring stands in `robolearn --help`.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-def main() -> int:
-    raise SystemExit("not yet")
+from robolearn import __version__
+from robolearn.errors import InputError, choose
+
+Result = TypeVar("Result")
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {}
+
+_HELP = """\
+usage: robolearn COMMAND [options]
+
+Teach a robot arm to manipulate: from camera pixels to joint torques.
+
+commands:
+{commands}
+
+`robolearn COMMAND --help` explains a command; `robolearn --version` prints the version.
+"""
+
+
+def command(function: Callable[[list[str]], int]) -> Callable[[list[str]], int]:
+    """Make `function` the subcommand of its name (an underscore becomes a hyphen)."""
+    COMMANDS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def parse(name: str, target: Callable[..., Result], arguments: list[str], **options: Any) -> Result:
+    """Call `target` (a function or a dataclass) with the parameters that `arguments` spell out.
+
+    `name` is the subcommand, for the usage line; `options` go to `tyro.cli`. Exits with status 2 when the
+    words do not fit, having printed why, and with 0 after `--help`.
+    """
+    import tyro
+
+    config = (tyro.conf.FlagCreatePairsOff, *options.pop("config", ()))
+    return tyro.cli(target, prog=f"robolearn {name}", args=arguments, config=config, **options)
+
+
+@command
+def doctor(arguments: list[str]) -> int:
+    """Check this machine: packages, rendering, compilation, torch, ROS; say what to do about each problem."""
+    from robolearn.doctor import run
+
+    return parse("doctor", run, arguments)
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:<{width}}{(run.__doc__ or '').splitlines()[0]}" for name, run in COMMANDS.items()]
+    return _HELP.format(commands="\n".join(lines))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `robolearn` with the given words (those of the command line by default) and return the exit status.
+
+    0: done. 1: done, with a bad outcome. 2: the input cannot be used. 130: interrupted by Ctrl-C.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(_help(), end="")
+            return 0 if words else 2
+        if words[0] == "--version":
+            print(__version__)
+            return 0
+        name = choose("command", words[0], COMMANDS)
+        status = COMMANDS[name](words[1:])
+        sys.stdout.flush()
+        return status
+    except InputError as error:
+        print(f"robolearn: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("robolearn: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader (`| head`) has seen enough; nothing may be written at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+# The ways into robolearn. Everything is installed into $(VENV); nothing else on the machine is touched, except that
+# missing OpenGL libraries are installed where that is allowed without asking (scripts/ensure_gl.sh).
+
+VENV ?= .venv
+PYTHON ?= python3
+# Without a GPU, an exact version of torch comes before everything else: it takes the CPU build of that version
+# wherever one is on offer, while the range that robolearn itself requires would take the newest build, with
+# gigabytes of CUDA libraries. A torch that is in $(VENV) already is kept, whatever its version, and a machine with
+# a GPU gets the newest. The CPU build from PyTorch's own index:
+#   make setup TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+TORCH ?= $(if $(shell nvidia-smi -L 2>/dev/null),torch,torch==2.13.0)
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: help setup demo test lint evidence
+
+help:
+	@echo "make setup     install everything into $(VENV)"
+	@echo "make demo      train grasping from nothing (4 min), evaluate it on 100 episodes, leave report and bundle"
+	@echo "make test      ruff, mypy and the tests"
+	@echo "make evidence  the long measurements behind docs/results.md (hours; continues where it stopped)"
+
+setup: $(VENV)/.have-gl
+
+$(VENV)/.have-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "robolearn needs Python 3.10 or newer; make setup PYTHON=/path/to/it" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "this Python cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.have-torch: $(VENV)/.have-venv
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(PIP) install -q $(TORCH)
+	@touch $@
+
+$(VENV)/.have-packages: pyproject.toml $(VENV)/.have-torch
+	$(PIP) install -q -e '.[dev,onnx]'
+	@touch $@
+
+$(VENV)/.have-gl: scripts/ensure_gl.sh $(VENV)/.have-packages
+	scripts/ensure_gl.sh $(BIN)/python
+	@touch $@
+
+demo: setup
+	$(BIN)/robolearn train grasp --minutes 4 --run $(DEMO)
+	$(BIN)/robolearn evaluate $(DEMO) --episodes 100
+	@echo
+	@echo "report  $(DEMO)/report.html"
+	@echo "bundle  $(DEMO)/bundle"
+
+test: setup lint
+	$(BIN)/python -m pytest -q
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+evidence: setup
+	$(BIN)/python -m robolearn.training.evidence
