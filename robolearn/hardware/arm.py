@@ -346,11 +346,32 @@ def _read_shapes(parent: Section, key: str) -> tuple[Shape, ...]:
     shapes = []
     for section in parent.sections(key):
         kind = section.one_of("kind", tuple(SHAPE_SIZES))
-        size = tuple(float(v) for v in section.vector("size", SHAPE_SIZES[kind], 1e-5, 10.0))
-        pos, quat = _read_pose(section)
+        if "ends" in section and kind in ("capsule", "cylinder"):
+            ends = section.vector("ends", 6, -10.0, 10.0)
+            pos, quat, half_length = _between(ends[:3], ends[3:])
+            if half_length < 1e-5:
+                raise section.error("ends", ends.tolist(), "two different points, [x, y, z, x, y, z]")
+            size: tuple[float, ...] = (section.number("radius", 1e-5, 10.0), half_length)
+        else:
+            size = tuple(float(v) for v in section.vector("size", SHAPE_SIZES[kind], 1e-5, 10.0))
+            pos, quat = _read_pose(section)
         shapes.append(Shape(kind, size, pos, quat, _rgba(section)))
         section.finish()
     return tuple(shapes)
+
+
+def _between(start: Array, end: Array) -> tuple[Vector3, Quaternion, float]:
+    """Centre, orientation and half length of a bar along z that reaches from `start` to `end`, (3,) each."""
+    along = end - start
+    length = float(np.linalg.norm(along))
+    if length == 0.0:
+        return (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), 0.0
+    # The half-way rotation from z to the bar is 1 + (z x along) + z . along, normalised; straight down, turn about x.
+    w, x, y = length + along[2], -along[1], along[0]
+    norm = float(np.linalg.norm([w, x, y]))
+    quat = (0.0, 1.0, 0.0, 0.0) if norm < 1e-9 * length else (float(w / norm), float(x / norm), float(y / norm), 0.0)
+    centre = 0.5 * (start + end)
+    return (float(centre[0]), float(centre[1]), float(centre[2])), quat, 0.5 * length
 
 
 def _read_gripper(section: Section, with_bodies: bool) -> GripperProfile:
