@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from robolearn import __version__
@@ -49,12 +49,46 @@ def parse(name: str, target: Callable[..., Result], arguments: list[str], **opti
     return tyro.cli(target, prog=f"robolearn {name}", args=arguments, config=config, **options)
 
 
+def print_table(rows: Sequence[Mapping[str, object]], json: bool = False) -> None:
+    """Print rows with the same keys: columns aligned under their names, or a JSON list."""
+    if json:
+        from json import dumps
+
+        print(dumps(list(rows), indent=2))
+        return
+    if not rows:
+        return
+    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        print("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
+
+
 @command
 def doctor(arguments: list[str]) -> int:
     """Check this machine: packages, rendering, compilation, torch, ROS; say what to do about each problem."""
     from robolearn.doctor import run
 
     return parse("doctor", run, arguments)
+
+
+@command
+def arms(arguments: list[str]) -> int:
+    """List the arms that are known; a file of one's own takes a name's place anywhere."""
+    from robolearn.hardware.arm import arm_names, load_arm
+
+    def show(json: bool = False) -> int:
+        """List the arms that are known; a file of one's own takes a name's place anywhere.
+
+        Args:
+            json: print the list as JSON.
+        """
+        profiles = [load_arm(name) for name in arm_names()]
+        rows = [{"name": arm.name, "joints": arm.n, "title": arm.title} for arm in profiles]
+        print_table(rows, json)
+        return 0
+
+    return parse("arms", show, arguments)
 
 
 def _help() -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -111,6 +112,26 @@ def test_other_errors_keep_their_traceback(register: Callable[[Command], None]) 
     register(lambda arguments: cli.parse("try-it", work, arguments))
     with pytest.raises(ValueError, match="defect"):
         cli.main(["try-it"])
+
+
+def test_a_table_has_aligned_columns_or_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, object]] = [{"name": "a", "size": 10}, {"name": "long name", "size": None}]
+    cli.print_table(rows)
+    assert capsys.readouterr().out == "name       size\na          10\nlong name  None\n"
+    cli.print_table(rows, json=True)
+    assert json.loads(capsys.readouterr().out) == rows
+    cli.print_table([])
+    assert capsys.readouterr().out == ""
+    cli.print_table([], json=True)
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_arms_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["arms", "--json"]) == 0
+    listed = {arm["name"]: arm for arm in json.loads(capsys.readouterr().out)}
+    assert listed["panda"] == {"name": "panda", "joints": 7, "title": listed["panda"]["title"]}
+    assert cli.main(["arms"]) == 0
+    assert listed["panda"]["title"] in capsys.readouterr().out
 
 
 def test_ctrl_c_is_status_130(
