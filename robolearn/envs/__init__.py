@@ -4,3 +4,8 @@ from __future__ import annotations
 
 if __name__ != "robolearn.envs":  # reached through the link `envs` of the repository: every class would exist twice
     raise ImportError(f"{__name__!r} is a link for readers: import robolearn.envs instead")
+
+import gymnasium
+
+gymnasium.register(id="RoboLearn/PegInsertion-v0", entry_point="robolearn.envs.peg_insertion:PegInsertionEnv")
+gymnasium.register(id="RoboLearn/Grasp-v0", entry_point="robolearn.envs.grasp:GraspEnv")

@@ -22,14 +22,15 @@ PAD = 0.020  # the pads are squares of this side [m]
 OPENING = 0.080  # the largest distance of the pads [m]
 MAX_WIDTH = 0.062  # the widest grasp: leaves 9 mm on either side [m]
 TIP_CLEARANCE = 0.004  # of the fingertips above the table [m]
-PALM = 0.046  # nothing may reach this far above the fingertips [m]
+PALM = 0.043  # nothing may reach this far above the fingertips [m]
 MAX_TILT = math.radians(25)  # of the approach from straight down
 
 _CELL = 0.002  # of the height maps [m]
 _PAD_CELLS = round(PAD / _CELL)
 _SOFTNESS = 0.001  # a pad touches what is this close to the farthest point [m]
-_MIN_CONTACT = 8  # cells of a pad that touch, at least
-_SECOND_BEST = 0.012  # another closing direction is kept when its cost is at most this much more [m]
+_AIM = 2  # cells by which the hand may be off to either side
+_MIN_CONTACT = 12  # cells of a pad that touch, at least
+_SECOND_BEST = 0.008  # another closing direction is kept when its cost is at most this much more [m]
 
 
 def plan_grasps(obj: ObjectModel, rest: Rest) -> tuple[Grasp, ...]:
@@ -130,6 +131,9 @@ def _best_along(obj: ObjectModel, up: Array, height: float, closing: Array) -> t
     )
     count = touching.sum(axis=(2, 3))
     possible = (count >= _MIN_CONTACT) & (width <= MAX_WIDTH)
+    # A hand that comes down a little to either side must still find a grasp.
+    inner = possible[_AIM:-_AIM] & possible[: -2 * _AIM] & possible[2 * _AIM :]
+    possible = np.pad(inner, ((_AIM, _AIM), (0, 0)))
     if not possible.any():
         return None
     offsets = (np.arange(_PAD_CELLS) - (_PAD_CELLS - 1) / 2) * _CELL
@@ -148,7 +152,7 @@ def _best_along(obj: ObjectModel, up: Array, height: float, closing: Array) -> t
         + 0.3 * np.abs(pad_z + contact_z - height)
         + 0.15 * np.abs(contact_z)
         + 0.2 * width
-        + 0.004 * (1 - np.minimum(count, 50) / 50)
+        + 0.008 * (1 - np.minimum(count, 50) / 50)
         + 0.3 * np.maximum(0.018 - pad_z, 0)
     )
     cost[~possible] = np.inf

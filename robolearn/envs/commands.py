@@ -1,0 +1,121 @@
+"""What an action means: joint torques, joint displacements or hand displacements, all of which end in the torque path.
+
+A torque command is handed to the torque path as it is. The two others are feedback laws that turn the present state into a torque
+at every tick of the limiter; they exist to be compared with.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.envs.kinematics import rotation_from_vector
+from robolearn.errors import InputError
+from robolearn.hardware.arm import ArmProfile
+
+if TYPE_CHECKING:
+    from robolearn.envs.base import ManipulationEnv
+
+Array = NDArray[np.float64]
+
+COMMANDS = ("torque", "impedance", "pose")
+JOINT_STEP = 0.2  # largest joint displacement of an impedance action [rad]
+HAND_STEP = np.array([0.05] * 3 + [0.3] * 3)  # largest hand displacement of a pose action [m, rad]
+
+
+class Command(Protocol):
+    """Drives the arm for a number of physics steps."""
+
+    def run(self, steps: int) -> None: ...
+
+
+def command_space(kind: str, arm: ArmProfile) -> gymnasium.spaces.Box:
+    """The actions of a kind; the last entry is the gripper, from open (-1) to closed (+1), and closes it above 0."""
+    high = {
+        "torque": arm.tau_max,
+        "impedance": np.full(arm.n, JOINT_STEP),
+        "pose": HAND_STEP,
+    }[kind]
+    high = np.append(high, 1.0).astype(np.float32)
+    return gymnasium.spaces.Box(-high, high, dtype=np.float32)
+
+
+def make_command(kind: str, action: NDArray[Any], env: ManipulationEnv) -> Command:
+    """Check an action and turn it into a command.
+
+    Raises:
+        InputError: the action has a wrong shape or an entry that is not finite.
+    """
+    action = np.asarray(action, np.float64)
+    size = {"torque": env.arm.n, "impedance": env.arm.n, "pose": 6}[kind] + 1
+    if action.shape != (size,):
+        raise InputError(
+            f"a {kind} action has shape ({size},): "
+            f"{'x y z and a rotation vector' if kind == 'pose' else 'one entry a joint'} and the gripper; got {action.shape}"
+        )
+    if not np.isfinite(action).all():
+        bad = [f"{i}: {action[i]}" for i in np.flatnonzero(~np.isfinite(action))]
+        raise InputError(f"a {kind} action must be finite; entries {', '.join(bad)}")
+    width = 0.0 if action[-1] > 0 else env.arm.gripper.max_width
+    if kind == "torque":
+        return _Torque(env, action[:-1], width)
+    if kind == "impedance":
+        return _Impedance(env, np.clip(action[:-1], -JOINT_STEP, JOINT_STEP), width)
+    return _Pose(env, np.clip(action[:-1], -HAND_STEP, HAND_STEP), width)
+
+
+class _Torque:
+    def __init__(self, env: ManipulationEnv, torque: Array, width: float) -> None:
+        self._path, self._torque, self._width = env.scene.path, torque, width
+
+    def run(self, steps: int) -> None:
+        self._path.advance(self._torque, self._width, steps)
+
+
+class _Feedback:
+    def __init__(self, env: ManipulationEnv, width: float) -> None:
+        self._env, self._width = env, width
+        self._every = env.physics_rate // env.config.filter_rate
+
+    def torque(self) -> Array:
+        raise NotImplementedError
+
+    def run(self, steps: int) -> None:
+        while steps > 0:
+            chunk = min(steps, self._every)
+            self._env.scene.path.advance(self.torque(), self._width, chunk)
+            steps -= chunk
+
+
+class _Impedance(_Feedback):
+    """A spring and a damper a joint, towards a displaced posture: tau = K (q_d - q) - D dq."""
+
+    def __init__(self, env: ManipulationEnv, displacement: Array, width: float) -> None:
+        super().__init__(env, width)
+        self._goal = env.data.qpos[env.handles.qpos] + displacement
+        self._stiffness = env.arm.tau_max
+        # critically damped for the inertia that a joint of this strength typically carries: strength / 60 [kg m²]
+        self._damping = 2 * np.sqrt(self._stiffness * env.arm.tau_max / 60)
+
+    def torque(self) -> Array:
+        data, handles = self._env.data, self._env.handles
+        return np.asarray(
+            self._stiffness * (self._goal - data.qpos[handles.qpos]) - self._damping * data.qvel[handles.dof]
+        )
+
+
+class _Pose(_Feedback):
+    """Operational-space control towards a displaced hand pose, displacement in the base frame."""
+
+    def __init__(self, env: ManipulationEnv, displacement: Array, width: float) -> None:
+        super().__init__(env, width)
+        position, rotation = env.grip_pose()
+        self._position = position + displacement[:3]
+        self._rotation = rotation_from_vector(displacement[3:]) @ rotation
+
+    def torque(self) -> Array:
+        env = self._env
+        return env.scene.control.torque(env.data, *env.grip_pose(), self._position, self._rotation)

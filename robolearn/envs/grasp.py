@@ -1,0 +1,222 @@
+"""Grasping: pick one of many objects off the table and hold it still in the air."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, ClassVar
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.envs.base import ManipulationEnv, TaskConfig
+from robolearn.envs.kinematics import DOWN, yaw_rotation
+from robolearn.envs.objects import ObjectModel, add_object, grasps_for, library, resting_pose
+from robolearn.envs.operational_space import rotation_error
+from robolearn.envs.views import View
+from robolearn.errors import InputError, choose
+
+Array = NDArray[np.float64]
+
+FRONT = View("front", "base", (1.02, 0.0, 0.46), (0.5, 0.0, 0.04), (0, 0, 1), 0.56)
+WRIST = View("wrist", "hand", (0.075, 0.0, 0.0), (0.0, 0.0, 0.13), (0, 0, -1), 1.05)
+AREA = ((0.4, 0.6), (-0.15, 0.15))  # of the table, where objects lie, along x and y [m]
+LIFT = 0.12  # [m]
+STILL = 0.05  # an object slower than this is held still [m/s]
+OBJECT_SETS = ("train", "held-out")
+MOST_OBJECTS = 8
+
+
+@cache
+def objects_of(split: str) -> tuple[ObjectModel, ...]:
+    """The objects of a set, planned once a process."""
+    return library(choose("set of objects", split, OBJECT_SETS))
+
+
+@dataclass(frozen=True)
+class GraspConfig(TaskConfig):
+    """Attributes:
+    objects: "train" or "held-out", the set that objects are drawn from.
+    count: how many objects lie on the table, 1 to 8; any one of them will do.
+    """
+
+    objects: str = "train"
+    count: int = 1
+    cameras: tuple[View, ...] = (FRONT, WRIST)
+    reward_scales: dict[str, float] = field(
+        default_factory=lambda: {"reach": 0.2, "grip": 0.3, "lift": 0.5, "lifted": 1.0}
+    )
+
+
+class GraspEnv(ManipulationEnv):
+    """`RoboLearn/Grasp-v0`."""
+
+    name: ClassVar[str] = "grasp"
+    config_type: ClassVar[type[TaskConfig]] = GraspConfig
+    config: GraspConfig
+    hold_steps: ClassVar[int] = 10
+    state_size: ClassVar[int] = 11
+    start_position: ClassVar[tuple[float, float, float]] = (0.48, 0.0, 0.24)
+
+    def __init__(self, config: GraspConfig | None = None, render_mode: str | None = None, **changes: Any) -> None:
+        config = config or GraspConfig()
+        self._library = objects_of(changes.get("objects", config.objects))
+        count = changes.get("count", config.count)
+        if not 1 <= count <= MOST_OBJECTS:
+            raise InputError(f"count is {count}: choose from 1 to {MOST_OBJECTS} objects")
+        self._count = count
+        super().__init__(config, render_mode, **changes)
+
+    def scene_key(self) -> Hashable:
+        return tuple(int(i) for i in self.np_random.choice(len(self._library), self._count, replace=False))
+
+    def build(self, spec: mujoco.MjSpec, key: Hashable) -> None:
+        assert isinstance(key, tuple)
+        for slot, index in enumerate(key):
+            add_object(spec, self._library[index], f"object{slot}")
+
+    def place(self) -> None:
+        model, data, rng = self.model, self.data, self.np_random
+        key = next(k for k, scene in self._scenes.items() if scene is self.scene)
+        assert isinstance(key, tuple)
+        self._objects = [self._library[index] for index in key]
+        self._bodies = [model.body(f"object{slot}").id for slot in range(self._count)]
+        self._rest_height = np.zeros(self._count)
+        placed: list[tuple[Array, float]] = []
+        for slot, thing in enumerate(self._objects):
+            rest = thing.rests[int(rng.integers(len(thing.rests)))]
+            radius = float(np.linalg.norm([thing.support(axis) for axis in np.eye(3)]))
+            for _ in range(200):
+                xy = np.array([rng.uniform(*AREA[0]), rng.uniform(*AREA[1])])
+                # in a clutter objects may touch, but none starts inside another; after many tries the crowd is accepted on a pile
+                if all(np.linalg.norm(xy - other) > radius + reach for other, reach in placed):
+                    break
+            lift = 0.0 if not placed or self._free(xy, radius, placed) else 0.05 * slot
+            placed.append((xy, radius))
+            position, quaternion = resting_pose(rest, xy, float(rng.uniform(-np.pi, np.pi)))
+            self._rest_height[slot] = position[2]
+            start = int(model.joint(model.body_jntadr[self._bodies[slot]]).qposadr[0])
+            data.qpos[start : start + 3] = position + [0.0, 0.0, lift + 2e-4]
+            data.qpos[start + 3 : start + 7] = quaternion
+        self._pads = {model.geom("left_pad").id: 0, model.geom("right_pad").id: 1}
+        self.sampled |= {"objects": [thing.name for thing in self._objects]}
+
+    @staticmethod
+    def _free(xy: Array, radius: float, placed: list[tuple[Array, float]]) -> bool:
+        return all(bool(np.linalg.norm(xy - other) > radius + reach) for other, reach in placed)
+
+    # --- judging ----------------------------------------------------------------------------------------------------------
+
+    def _heights(self) -> Array:
+        """How far each object is above where it rested [m], shape (count,)."""
+        return np.asarray(self.data.xpos[self._bodies, 2] - self._rest_height)
+
+    def holds(self) -> bool:
+        heights = self._heights()
+        slot = int(np.argmax(heights))
+        velocity = np.zeros(6)
+        mujoco.mj_objectVelocity(
+            self.model, self.data, mujoco.mjtObj.mjOBJ_BODY.value, self._bodies[slot], velocity, 0
+        )
+        return bool(heights[slot] >= LIFT and np.linalg.norm(velocity[3:]) < STILL)
+
+    def failure(self) -> str | None:
+        position = self.data.xpos[self._bodies]
+        gone = (position[:, 2] < -0.05).all() or (np.abs(position[:, :2] - [0.5, 0.0]) > [0.4, 0.5]).any(axis=1).all()
+        return "lost" if gone else None
+
+    def gripped(self, slot: int) -> bool:
+        """Whether both pads touch an object."""
+        contact, body = self.data.contact, self._bodies[slot]
+        touching = set()
+        for pair in contact.geom[: self.data.ncon]:
+            for pad, other in ((pair[0], pair[1]), (pair[1], pair[0])):
+                if int(pad) in self._pads and int(self.model.geom_bodyid[other]) == body:
+                    touching.add(self._pads[int(pad)])
+        return len(touching) == 2
+
+    def reward_terms(self) -> dict[str, float]:
+        grip, _ = self.grip_pose()
+        slot = self._target()[0]
+        height = float(self._heights()[slot])
+        return {
+            "reach": float(np.exp(-np.linalg.norm(self.data.xpos[self._bodies[slot]] - grip) / 0.1)),
+            "grip": float(self.gripped(slot)),
+            "lift": float(np.clip(height / LIFT, 0.0, 1.0)),
+            "lifted": float(height >= LIFT),
+        }
+
+    # --- the teacher ------------------------------------------------------------------------------------------------------
+
+    def _target(self) -> tuple[int, Array, Array, float]:
+        """The grasp nearest to the hand: object, grip point (3,) [m], hand rotation (3, 3), object width there [m]."""
+        grip, hand = self.grip_pose()
+        best: tuple[float, int, Array, Array, float] | None = None
+        for slot, (thing, body) in enumerate(zip(self._objects, self._bodies, strict=True)):
+            position = self.data.xpos[body]
+            rotation = self.data.xmat[body].reshape(3, 3)
+            for grasp in grasps_for(thing, rotation):
+                point = position + rotation @ grasp.position
+                approach = rotation @ grasp.approach
+                closing = hand[:, 1] if grasp.free_yaw else rotation @ grasp.closing
+                for sign in (1.0, -1.0):
+                    goal = _hand_rotation(approach, sign * closing)
+                    turn = float(np.linalg.norm(rotation_error(goal, hand)))
+                    cost = 3.0 * float(np.linalg.norm((point - grip)[:2])) + turn
+                    if best is None or cost < best[0]:
+                        best = (cost, slot, point, goal, grasp.width)
+        if best is None:  # every object stands askew: go for the nearest one's middle as it is
+            slot = int(np.argmin(np.linalg.norm(self.data.xpos[self._bodies] - grip, axis=1)))
+            point = self.data.xpos[self._bodies[slot]].copy()
+            return slot, point, DOWN @ yaw_rotation(0.0), 0.03
+        return best[1:]
+
+    def privileged(self) -> Array:
+        """Of the grasp that the teacher would take: grip point relative to the hand (3) [m], grip point (3) [m], rotation vector to it
+        (3) [rad], width (1) [m], whether both pads hold (1); shape (11,)."""
+        slot, point, goal, width = self._target()
+        grip, hand = self.grip_pose()
+        return np.concatenate(
+            [point - grip, point, rotation_error(goal, hand), [width, float(self.gripped(slot))]]
+        )
+
+    def teacher(self) -> NDArray[np.float32]:
+        """Over the object, down along its grasp, close, lift; the phase is read off the state."""
+        grip, hand = self.grip_pose()
+        slot, point, goal, width = self._target()
+        turn = float(np.linalg.norm(rotation_error(goal, hand)))
+        away = point - grip
+        along = float(away @ goal[:, 2])  # distance still to go along the approach
+        aside = float(np.linalg.norm(away - along * goal[:, 2]))
+        open_width = self.arm.gripper.max_width
+        closing = self.width < open_width - 0.004
+        reach = 2.0 if closing else 1.0  # once the fingers move they go on unless the object has slipped away
+        at_object = aside < 0.007 * reach and abs(along) < 0.008 * reach and turn < 0.12 * reach
+
+        settled = abs(float(self.data.qvel[self.handles.finger_dof].sum())) < 0.02
+        if self.gripped(slot) and settled and closing:
+            height = self._rest_height[slot] + LIFT + 0.04 - self.data.xpos[self._bodies[slot]][2]
+            aim = grip + np.array([0.0, 0.0, height])
+            weight = np.array([0.0, 0.0, 9.81 * self.model.body_mass[self._bodies[slot]]])
+            torque = self.scene.control.torque(self.data, grip, hand, aim, _upright(hand), weight)
+            return self.action_of(self.overcome_friction(torque), 1.0)
+        # a funnel over the object: the farther off to the side or the more turned, the higher the hand stays
+        off = max(aside - 0.004, 0.08 * max(turn - 0.06, 0.0))
+        back = 0.0 if at_object else float(np.clip(4.0 * off, 0.0, 0.07))
+        aim = point - back * goal[:, 2]
+        torque = self.scene.control.torque(self.data, grip, hand, aim, goal)
+        return self.action_of(self.overcome_friction(torque), 1.0 if at_object else -1.0)
+
+
+def _hand_rotation(approach: Array, closing: Array) -> Array:
+    """The hand's axes for an approach direction (z) and a closing direction (y), shape (3, 3)."""
+    y = closing - (closing @ approach) * approach
+    y = y / np.linalg.norm(y)
+    return np.column_stack([np.cross(y, approach), y, approach])
+
+
+def _upright(hand: Array) -> Array:
+    """The hand's yaw, pointing straight down."""
+    return _hand_rotation(np.array([0.0, 0.0, -1.0]), hand[:, 1])

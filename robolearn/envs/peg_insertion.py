@@ -1,0 +1,196 @@
+"""Peg insertion: the arm holds a peg and puts it into a hole whose place it has to see.
+
+The peg is held by friction between two flat pads, somewhat shifted and tilted, as picked up in a hurry: along the hand's x and z axes
+and about the closing axis, the three ways in which flat pads leave a peg free. The classic is the trapezoid of Levine et al. (JMLR
+17(39), 2016): it fits one way only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.envs.base import ManipulationEnv, TaskConfig
+from robolearn.envs.kinematics import quaternion_of, rotation_from_vector, yaw_rotation
+from robolearn.envs.operational_space import Gains, OperationalSpace, rotation_error
+from robolearn.envs.pegs import BLOCK, HANDLE, PegGeometry, add_hole, add_peg, contact_settings
+from robolearn.envs.views import View
+from robolearn.units import parse_length
+
+Array = NDArray[np.float64]
+
+FLIP: Array = np.diag([1.0, -1.0, -1.0])
+"""From the peg's axes (z up to the handle) to those of its tip and of the hand (z down), shape (3, 3)."""
+
+FRONT = View("front", "base", (0.93, 0.0, 0.36), (0.5, 0.0, 0.05), (0, 0, 1), 0.50)
+WRIST = View("wrist", "hand", (0.085, 0.0, 0.03), (0.0, 0.0, 0.185), (0, 0, -1), 0.75)
+
+HOVER = 0.012  # above the mouth, where the teacher waits until it is aligned [m]
+PRESS = 0.006  # below the hole's floor, what the teacher asks for to press lightly [m]
+JAM_FORCE, JAM_SPEED = 15.0, 0.003  # pushing this hard [N] and moving slower than this [m/s] in the hole is a jam
+
+
+@dataclass(frozen=True)
+class PegInsertionConfig(TaskConfig):
+    """Attributes:
+    shape: of peg and hole: round, square, hexagon or trapezoid.
+    clearance: gap between peg and hole on each side [m], or text with a unit such as "1mm".
+    chamfer: depth of the 45 degree chamfer around the mouth [m], or text with a unit.
+    hole_shift: the hole's place is drawn this far from the nominal one along x and along y [m].
+    hole_turn: and its yaw from the nominal one [rad].
+    grasp_shift: the peg's shift in the hand along the hand's x and z [m].
+    grasp_tilt: the peg's tilt in the hand about the closing axis [rad].
+    insertion_depth: of the tip under the mouth that counts as inserted [m].
+    """
+
+    shape: str = "trapezoid"
+    clearance: float | str = 0.003
+    chamfer: float | str = 0.002
+    hole_shift: float = 0.05
+    hole_turn: float = float(np.radians(30))
+    grasp_shift: float = 0.003
+    grasp_tilt: float = float(np.radians(5))
+    insertion_depth: float = 0.025
+    cameras: tuple[View, ...] = (FRONT, WRIST)
+    reward_scales: dict[str, float] = field(
+        default_factory=lambda: {"near": 0.3, "upright": 0.2, "depth": 0.5, "inserted": 1.0}
+    )
+
+
+class PegInsertionEnv(ManipulationEnv):
+    """`RoboLearn/PegInsertion-v0`."""
+
+    name: ClassVar[str] = "peg-insertion"
+    config_type: ClassVar[type[TaskConfig]] = PegInsertionConfig
+    config: PegInsertionConfig
+    hold_steps: ClassVar[int] = 5
+    starts_closed: ClassVar[bool] = True
+    state_size: ClassVar[int] = 14
+    start_position: ClassVar[tuple[float, float, float]] = (0.5, 0.0, 0.215)
+    nominal_hole: ClassVar[tuple[float, float]] = (0.5, 0.0)
+
+    def __init__(self, config: PegInsertionConfig | None = None, render_mode: str | None = None, **changes: Any) -> None:
+        config = config or PegInsertionConfig()
+        self.geometry = PegGeometry(
+            shape=changes.get("shape", config.shape),
+            clearance=parse_length(changes.get("clearance", config.clearance)),
+            chamfer=parse_length(changes.get("chamfer", config.chamfer)),
+        )
+        changes |= {"clearance": self.geometry.clearance, "chamfer": self.geometry.chamfer}
+        super().__init__(config, render_mode, **changes)
+
+    def natural_physics_rate(self) -> int:
+        return contact_settings(self.geometry.clearance).physics_rate
+
+    def build(self, spec: mujoco.MjSpec, key: Hashable) -> None:
+        contact_settings(self.geometry.clearance).apply(spec)
+        spec.option.timestep = 1.0 / self.physics_rate
+        add_peg(spec, self.geometry)
+        add_hole(spec, self.geometry)
+
+    def place(self) -> None:
+        model, data, config, rng = self.model, self.data, self.config, self.np_random
+        hole = model.body("hole").id
+        x, y = rng.uniform(-config.hole_shift, config.hole_shift, 2)
+        self.hole_yaw = float(rng.uniform(-config.hole_turn, config.hole_turn))
+        model.body_pos[hole] = [self.nominal_hole[0] + x, self.nominal_hole[1] + y, BLOCK[2]]
+        model.body_quat[hole] = quaternion_of(yaw_rotation(self.hole_yaw))
+        self._hole_rotation = yaw_rotation(self.hole_yaw)
+        self._mouth = model.body_pos[hole].copy()
+
+        shift = rng.uniform(-config.grasp_shift, config.grasp_shift, 2)
+        tilt = float(rng.uniform(-config.grasp_tilt, config.grasp_tilt))
+        data.qpos[self.handles.finger_qpos] = HANDLE[1] / 2
+        mujoco.mj_kinematics(model, data)
+        grip, hand = self.grip_pose()
+        rotation = hand @ rotation_from_vector(np.array([0.0, tilt, 0.0])) @ FLIP
+        start = int(model.joint("peg_joint").qposadr[0])
+        data.qpos[start : start + 3] = grip + hand @ np.array([shift[0], 0.0, shift[1]])
+        data.qpos[start + 3 : start + 7] = quaternion_of(rotation)
+        self.sampled |= {"hole_shift": np.array([x, y]), "hole_yaw": self.hole_yaw, "grasp_shift": shift, "grasp_tilt": tilt}
+        self._peg_dof = int(model.joint("peg_joint").dofadr[0])
+        self._tip, self._peg = model.site("peg_tip").id, model.body("peg").id
+        self._insertion = OperationalSpace(model, self.handles, self._start, Gains(speed=0.25))
+        self.jams = 0
+        # the pads close on the handle before the episode begins
+        self.scene.path.reset()
+        self.scene.path.advance(np.zeros(self.arm.n), 0.0, self.physics_rate // 10)
+
+    def tip_pose(self) -> tuple[Array, Array]:
+        """Position (3,) [m] and rotation (3, 3) of the peg's tip, z pointing out of it."""
+        return self.data.site_xpos[self._tip].copy(), self.data.site_xmat[self._tip].reshape(3, 3).copy()
+
+    def error(self) -> tuple[Array, Array]:
+        """From the tip to the mouth (3,) [m], and the rotation vector (3,) [rad] that aligns them, both in the hole's frame."""
+        position, rotation = self.tip_pose()
+        turn = rotation_error(self._hole_rotation @ FLIP, rotation)
+        return self._hole_rotation.T @ (self._mouth - position), self._hole_rotation.T @ turn
+
+    @property
+    def depth(self) -> float:
+        """How deep the tip is in the hole, 0 while it is beside it or above [m]."""
+        shift, _ = self.error()
+        inside = float(np.abs(shift[:2]).max()) < self.geometry.width / 2
+        return float(max(shift[2], 0.0)) if inside else 0.0
+
+    def dropped(self) -> bool:
+        """Whether the peg has left the pads."""
+        grip, _ = self.grip_pose()
+        return float(np.linalg.norm(self.data.xpos[self._peg] - grip)) > 0.02
+
+    def holds(self) -> bool:
+        self.jams += self._jammed()
+        return self.depth >= self.config.insertion_depth and not self.dropped()
+
+    def _jammed(self) -> bool:
+        speed = float(np.linalg.norm(self.data.qvel[self._peg_dof : self._peg_dof + 3]))
+        inside = 0.001 < self.depth < self.config.insertion_depth
+        return inside and speed < JAM_SPEED and self.scene.path.peak_force > JAM_FORCE
+
+    def failure(self) -> str | None:
+        return "dropped" if self.dropped() else None
+
+    def reward_terms(self) -> dict[str, float]:
+        shift, turn = self.error()
+        depth = self.depth
+        return {
+            "near": float(np.exp(-np.linalg.norm(shift[:2]) / 0.02)),
+            "upright": float(np.exp(-np.linalg.norm(turn) / 0.2)),
+            "depth": min(depth / self.config.insertion_depth, 1.0),
+            "inserted": float(depth >= self.config.insertion_depth),
+        }
+
+    def privileged(self) -> Array:
+        """Mouth relative to the tip in the base frame (3) [m], aligning rotation vector in the base frame (3) [rad], sine and
+        cosine of the hole's yaw (2), the mouth's place (3) [m], the tip in the hand's grip frame (3) [m]; shape (14,)."""
+        position, rotation = self.tip_pose()
+        grip, hand = self.grip_pose()
+        return np.concatenate(
+            [
+                self._mouth - position,
+                rotation_error(self._hole_rotation @ FLIP, rotation),
+                [np.sin(self.hole_yaw), np.cos(self.hole_yaw)],
+                self._mouth,
+                hand.T @ (position - grip),
+            ]
+        )
+
+    def teacher(self) -> NDArray[np.float32]:
+        """Aligns above the mouth, goes down the better the more it is aligned, and presses lightly once inside."""
+        position, rotation = self.tip_pose()
+        shift, turn = self.error()
+        tight = self.geometry.clearance + 0.6 * self.geometry.chamfer
+        misfit = max(float(np.linalg.norm(shift[:2])) / tight, float(np.linalg.norm(turn)) / 0.06)
+        descend = np.clip(2.0 - misfit, 0.0, 1.0) if shift[2] < 0.001 else 1.0
+        floor = -self.geometry.hole_depth - PRESS
+        goal = self._mouth + np.array([0.0, 0.0, (1 - descend) * HOVER + descend * floor])
+        weight = np.array([0.0, 0.0, 9.81 * self.model.body_mass[self._peg]])
+        torque = self._insertion.torque(
+            self.data, position, rotation, goal, self._hole_rotation @ FLIP, weight
+        )
+        return self.action_of(self.overcome_friction(torque), 1.0)

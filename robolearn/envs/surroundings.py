@@ -1,0 +1,138 @@
+"""The room: table, lamp and distractors, and what randomisation changes in a compiled model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.envs.kinematics import rotation_from_vector
+
+TABLE = "table"
+DISTRACTORS = 4
+_TEXTURE_SIZE = 64
+_CHANGED = (
+    "body_mass",
+    "body_inertia",
+    "body_pos",
+    "body_quat",
+    "geom_friction",
+    "geom_rgba",
+    "geom_matid",
+    "cam_pos",
+    "cam_quat",
+    "cam_fovy",
+    "light_dir",
+    "light_diffuse",
+    "dof_frictionloss",
+)
+
+
+def add_surroundings(spec: mujoco.MjSpec) -> None:
+    """A table top at z = 0, a lamp, and distractors that touch nothing and stay invisible until an episode shows them."""
+    world = spec.worldbody
+    spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
+    spec.visual.headlight.diffuse = [0.25, 0.25, 0.25]
+    spec.visual.headlight.specular = [0.0, 0.0, 0.0]
+    spec.visual.map.znear = 0.005
+    spec.visual.map.zfar = 5.0
+    spec.stat.extent = 1.0
+    spec.add_texture(
+        name="pattern",
+        type=mujoco.mjtTexture.mjTEXTURE_2D.value,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT.value,
+        rgb1=[1, 1, 1],
+        width=_TEXTURE_SIZE,
+        height=_TEXTURE_SIZE,
+    )
+    pattern = spec.add_material(name="pattern", texrepeat=[3, 3])
+    pattern.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = "pattern"
+    world.add_light(
+        name="lamp",
+        pos=[0.3, -0.6, 1.6],
+        dir=[0.1, 0.35, -1.0],
+        diffuse=[0.55, 0.55, 0.55],
+        specular=[0.1, 0.1, 0.1],
+        castshadow=True,
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL.value,
+    )
+    world.add_geom(
+        name=TABLE,
+        type=mujoco.mjtGeom.mjGEOM_BOX.value,
+        size=[0.6, 0.7, 0.05],
+        pos=[0.35, 0.0, -0.05],
+        rgba=[0.62, 0.60, 0.57, 1.0],
+        friction=[0.8, 0.01, 0.001],
+        condim=4,
+    )
+    kinds = (mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_SPHERE)
+    for index in range(DISTRACTORS):
+        body = world.add_body(name=f"distractor{index}", pos=[0.0, 0.6, 0.03])
+        body.add_geom(
+            name=f"distractor{index}",
+            type=kinds[index % 3].value,
+            size=[0.03, 0.03, 0.03],
+            rgba=[0.5, 0.5, 0.5, 0.0],
+            contype=0,
+            conaffinity=0,
+        )
+
+
+class Surroundings:
+    """Applies an episode's sampled conditions to a model, always starting from the model as it was compiled."""
+
+    def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, cameras: tuple[str, ...]) -> None:
+        self._model, self._data = model, data
+        self._nominal: dict[str, NDArray[Any]] = {name: getattr(model, name).copy() for name in _CHANGED}
+        self._cameras = [model.camera(name).id for name in cameras]
+        free = int(mujoco.mjtJoint.mjJNT_FREE)
+        self._loose = [int(model.jnt_bodyid[j]) for j in range(model.njnt) if int(model.jnt_type[j]) == free]
+        self._table = model.geom(TABLE).id
+        self._distractors = [model.body(f"distractor{i}").id for i in range(DISTRACTORS)]
+        self._scaled = False
+
+    def apply(self, sampled: dict[str, Any], arm_dof: NDArray[np.int_]) -> None:
+        """Write the sampled values (see `Randomisation.sample`) into the model."""
+        model = self._model
+        for name, value in self._nominal.items():
+            getattr(model, name)[:] = value
+        rng = np.random.default_rng(sampled["colour_seed"])
+
+        model.light_diffuse[:] = np.clip(model.light_diffuse * sampled["light_intensity"], 0, 1)
+        model.light_dir[:] += sampled["light_shift"]  # a lamp far away: only its direction is seen
+        for row, camera in enumerate(self._cameras):
+            model.cam_pos[camera] += sampled["camera_shift"][row]
+            turn = np.zeros(4)
+            mujoco.mju_mat2Quat(turn, rotation_from_vector(sampled["camera_turn"][row]).ravel())
+            mujoco.mju_mulQuat(model.cam_quat[camera], self._nominal["cam_quat"][camera].copy(), turn)
+            half = np.tan(np.radians(model.cam_fovy[camera]) / 2) / sampled["focal_scale"][row]
+            model.cam_fovy[camera] = np.degrees(2 * np.arctan(half))
+
+        shift = sampled["colour_shift"]
+        if shift:
+            colours = model.geom_rgba[:, :3]
+            colours += rng.uniform(-shift, shift, colours.shape)
+            np.clip(colours, 0, 1, out=colours)
+        if sampled["texture"]:
+            model.geom_matid[self._table] = model.material("pattern").id
+            coarse = rng.uniform(0.4, 1.0, (8, 8, 3))
+            model.tex_data[: _TEXTURE_SIZE * _TEXTURE_SIZE * 3] = (
+                (255 * np.kron(coarse, np.ones((_TEXTURE_SIZE // 8, _TEXTURE_SIZE // 8, 1)))).astype(np.uint8).ravel()
+            )
+        for body in self._distractors[: sampled["distractors"]]:
+            side = rng.choice([-1.0, 1.0])
+            model.body_pos[body] = [rng.uniform(0.25, 0.75), side * rng.uniform(0.2, 0.35), 0.03]
+            geom = int(model.body_geomadr[body])
+            model.geom_rgba[geom] = [*rng.uniform(0, 1, 3), 1.0]
+
+        model.geom_friction[:, 0] *= sampled["friction_scale"]
+        model.dof_frictionloss[arm_dof] = sampled["joint_friction"]
+        scaled = sampled["mass_scale"] != 1.0
+        if scaled:
+            model.body_mass[self._loose] *= sampled["mass_scale"]
+            model.body_inertia[self._loose] *= sampled["mass_scale"]
+        if scaled or self._scaled:  # quantities that the compiler derived from masses
+            mujoco.mj_setConst(model, self._data)
+        self._scaled = scaled

@@ -1,0 +1,70 @@
+"""Where the cameras stand: virtual pinhole cameras fixed to the arm's base or riding on the hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.errors import InputError, choose
+
+FRAMES = ("base", "hand")
+
+
+@dataclass(frozen=True)
+class View:
+    """One pinhole camera with square pixels and the principal point at the centre of its picture.
+
+    Attributes:
+        name: how observations and contracts call it.
+        frame: "base" (fixed beside the arm) or "hand" (rides on the hand).
+        position: of the focal point in that frame [m].
+        target: the point in that frame that the camera looks at [m].
+        up: direction in that frame that is up in the picture.
+        fovy: vertical field of view [rad].
+        width: picture width [pixels].
+        height: picture height [pixels].
+    """
+
+    name: str
+    frame: str
+    position: tuple[float, float, float]
+    target: tuple[float, float, float]
+    up: tuple[float, float, float]
+    fovy: float
+    width: int = 64
+    height: int = 64
+
+    def __post_init__(self) -> None:
+        choose("camera frame", self.frame, FRAMES)
+        if self.width < 1 or self.height < 1:
+            raise InputError(
+                f"camera {self.name!r} has a picture of {self.width} x {self.height} pixels: both must be at least 1"
+            )
+        if not 0 < self.fovy < np.pi:
+            raise InputError(f"camera {self.name!r} has fovy {self.fovy} rad: it must lie between 0 and pi")
+
+    @property
+    def optical_rotation(self) -> NDArray[np.float64]:
+        """Orientation of the optical frame (x right, y down, z forward) in `frame`, shape (3, 3)."""
+        forward = np.subtract(self.target, self.position)
+        forward = forward / np.linalg.norm(forward)
+        right = np.cross(forward, self.up)
+        right = right / np.linalg.norm(right)
+        return np.column_stack([right, np.cross(forward, right), forward])
+
+    @property
+    def optical_quaternion(self) -> NDArray[np.float64]:
+        """The same as a quaternion wxyz, shape (4,)."""
+        quaternion = np.zeros(4)
+        mujoco.mju_mat2Quat(quaternion, self.optical_rotation.ravel())
+        return quaternion
+
+
+def add_camera(body: mujoco.MjsBody, view: View) -> None:
+    """Fix a camera to a body whose frame is the view's; MuJoCo's camera frame looks along -z with y up."""
+    quaternion = np.zeros(4)
+    mujoco.mju_mat2Quat(quaternion, (view.optical_rotation @ np.diag([1.0, -1.0, -1.0])).ravel())
+    body.add_camera(name=view.name, pos=list(view.position), quat=quaternion, fovy=np.degrees(view.fovy))
