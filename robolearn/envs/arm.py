@@ -138,7 +138,7 @@ def _build(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quaternion)
                 type=mujoco.mjtJoint.mjJNT_HINGE,
                 axis=[0, 0, 1],
                 limited=mujoco.mjtLimited.mjLIMITED_TRUE,
-                range=[arm.q_min[j], arm.q_max[j]],
+                range=_joint_range(spec, arm, j),
                 armature=arm.armature[j],
                 damping=arm.damping[j],
             )
@@ -146,6 +146,12 @@ def _build(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quaternion)
         _add_shapes(parent, link.shapes)
     flange = parent.add_frame(pos=arm.flange[0], quat=arm.flange[1])
     return _build_gripper(spec, arm, parent, flange)
+
+
+def _joint_range(spec: mujoco.MjSpec, arm: ArmProfile, i: int) -> list[float]:
+    """Joint i's limits in the unit that `spec` will be compiled with (MuJoCo's default is degrees)."""
+    unit = 180.0 / np.pi if spec.compiler.degree else 1.0
+    return [unit * arm.q_min[i], unit * arm.q_max[i]]
 
 
 def _build_gripper(
@@ -249,7 +255,7 @@ def _attach_mjcf(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quate
     for i, name in enumerate(arm.joint_names):
         joint = child.joint(name)
         joint.armature, joint.damping = arm.armature[i], arm.damping[i]
-        joint.limited, joint.range = mujoco.mjtLimited.mjLIMITED_TRUE, [arm.q_min[i], arm.q_max[i]]
+        joint.limited, joint.range = mujoco.mjtLimited.mjLIMITED_TRUE, _joint_range(child, arm, i)
     for body in child.bodies[1:]:
         body.gravcomp = 1.0
     for geom in child.geoms:
