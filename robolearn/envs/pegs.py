@@ -1,13 +1,13 @@
 """Pegs and holes: their geometry, and the contact settings under which a tight fit stays a fit.
 
-A cross section is a convex polygon (a circle for the round peg). The hole is that polygon offset outwards by the
-clearance, so the gap is the same on every side: ``clearance`` is always *per side*. The peg is one shaft of that cross
-section under a box-shaped handle, whose two parallel sides a gripper's pads can hold.
+A cross section is a convex polygon (a circle for the round peg). The hole is that polygon offset outwards by
+the clearance, so the gap is the same on every side: `clearance` is always *per side*. The peg is one shaft of
+that cross section under a box-shaped handle, whose two parallel sides a gripper's pads can hold.
 
-Frames. The peg's body frame sits in the middle of the handle, z along the shaft *towards the handle's top*. The hole's
-body frame sits in the middle of the mouth, z up, out of the block. Insertion is complete when the peg's frame stands
-above the hole's with the same yaw. Collision geometry is exact and invisible (geom group 3); what is rendered is three
-meshes, because rendering time grows with the number of geoms.
+Frames. The peg's body frame sits in the middle of the handle, z along the shaft *towards the handle's top*. The
+hole's body frame sits in the middle of the mouth, z up, out of the block. A peg that goes in has the hole's yaw
+and its frame's origin above the hole's. Collision geometry is exact and invisible (geom group 3); what is drawn
+of the block is three meshes, because rendering time grows with the number of geoms.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ class PegGeometry:
 def vertices(shape: str, width: float = 0.030) -> Array:
     """Corners of a cross section, counter-clockwise around the axis, shape (n, 2), in metres.
 
-    The round one is the regular polygon *around* the circle of diameter ``width``; it describes the hole, while the
-    peg itself is a true cylinder. The trapezoid is isosceles, wide at -y and narrow at +y, its proportions such that up
-    to 5 mm clearance at the default width it goes in one way only.
+    The round one is the regular polygon *around* the circle of diameter `width`; it describes the hole, while the
+    peg itself is a true cylinder. The trapezoid is isosceles, wide at -y and narrow at +y, its proportions such
+    that up to 5 mm clearance at the default width it goes in one way only.
     """
     choose("peg shape", shape, SHAPES)
     half = width / 2
@@ -103,24 +103,27 @@ def vertices(shape: str, width: float = 0.030) -> Array:
 
 
 def half_planes(polygon: Array) -> tuple[Array, Array]:
-    """Outward unit normals (n, 2) and offsets (n,) of a convex counter-clockwise polygon: inside is normals @ x <= offsets."""
+    """Outward unit normals (n, 2) and offsets (n,) in metres of a convex counter-clockwise polygon.
+
+    A point x is inside where normals @ x <= offsets.
+    """
     edge = np.roll(polygon, -1, axis=0) - polygon
     normal = np.stack([edge[:, 1], -edge[:, 0]], axis=1) / np.linalg.norm(edge, axis=1, keepdims=True)
     return normal, np.einsum("ij,ij->i", normal, polygon)
 
 
 def offset(polygon: Array, distance: float) -> Array:
-    """The polygon whose sides lie ``distance`` metres outside those of a convex one, shape (n, 2)."""
+    """The polygon whose sides lie `distance` metres outside those of a convex one, shape (n, 2)."""
     normal, _ = half_planes(polygon)
     before = np.roll(normal, 1, axis=0)
     return polygon + distance * (before + normal) / (1 + np.einsum("ij,ij->i", before, normal))[:, None]
 
 
 def fits(shape: str, clearance: float, yaw: float, width: float = 0.030) -> bool:
-    """Whether the upright peg, turned by ``yaw`` radians against the hole, has any place inside it.
+    """Whether the upright peg, turned by `yaw` radians against the hole, has any place inside it.
 
-    Every side of the hole bounds the peg's centre by a half plane, so the peg fits exactly if these half planes have a
-    common point; a large square is clipped by each in turn.
+    Every side of the hole bounds the peg's centre by a half plane, so the peg fits exactly if these half planes
+    have a common point; a large square is clipped by each in turn.
     """
     peg = vertices(shape, width)
     normal, bound = half_planes(offset(peg, clearance))
@@ -147,7 +150,7 @@ def fits(shape: str, clearance: float, yaw: float, width: float = 0.030) -> bool
 
 @dataclass(frozen=True)
 class ContactSettings:
-    """How to simulate a fit of one clearance; `contact_settings` chooses, `apply` puts it into a spec."""
+    """How to simulate a fit; `contact_settings` chooses by the clearance, `apply` puts it into a spec."""
 
     physics_rate: int
     """Physics steps per second, a multiple of 200."""
@@ -163,34 +166,46 @@ class ContactSettings:
     impratio: float
 
     def apply(self, spec: mujoco.MjSpec) -> None:
-        """Set time step, integrator, cone and solver of ``spec``."""
+        """Set time step, integrator, cone and solver of `spec`."""
         spec.option.timestep = 1.0 / self.physics_rate
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
         spec.option.impratio = self.impratio
 
 
+PHYSICS_RATES = ((0.002, 400), (0.001, 800), (0.0005, 1000), (0.0, 2000))
+"""From which clearance (m) on a physics rate (Hz) keeps penetration below a fifth of it: benchmarks/contact.py."""
+
+
 def contact_settings(clearance: float) -> ContactSettings:
-    """Settings under which penetration stays below a fifth of ``clearance`` (m, per side) at 30 N."""
-    rate = 1000 if clearance >= 0.0005 else 2000
-    solref = (2.0 / rate, 1.0)
+    """Settings under which penetration's 99th percentile stays below a fifth of `clearance` (m, per side) at 30 N.
+
+    The time constant is the shortest that MuJoCo allows, two steps. A softer constraint sinks in further under a
+    steady force, a harder one (solimp nearer to 1) bounces and hits harder; 0.99 lies between. The grip is
+    overdamped, which takes the bounce out of a jammed peg: it halves penetration and the peg's slip in the hand.
+    Creep under a load is a velocity, to first order load / mass * (1 - solimp) / impratio * time constant / 2,
+    which impratio keeps small.
+    """
+    rate = next(rate for smallest, rate in PHYSICS_RATES if clearance >= smallest)
+    solimp = (0.99, 0.99, 0.001, 0.5, 2.0)
     return ContactSettings(
         physics_rate=rate,
-        solref=solref,
-        solimp=(0.99, 0.99, 0.001, 0.5, 2.0),
+        solref=(2.0 / rate, 1.0),
+        solimp=solimp,
         friction=(0.3, 0.005, 0.0001),
-        grip_solref=solref,
-        grip_solimp=(0.99, 0.99, 0.001, 0.5, 2.0),
+        grip_solref=(2.0 / rate, 5.0),
+        grip_solimp=solimp,
         grip_friction=(1.0, 0.005, 0.0001),
-        impratio=10.0,
+        impratio=30.0,
     )
 
 
 def add_peg(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "peg") -> Any:
     """Add the free peg and return its body (an MjsBody).
 
-    Joint ``<name>_joint``, geoms ``<name>_shaft`` and ``<name>_handle``, sites ``<name>_tip`` (middle of the tip, z
-    pointing down out of it) and ``<name>_grip`` (the body frame).
+    Joint `<name>_joint`, geoms `<name>_shaft` and `<name>_handle`, sites `<name>_tip` (middle of the tip, z
+    pointing down out of it) and `<name>_grip` (the body frame). The peg's contact parameters win over those of
+    whatever it touches (geom priority 1).
     """
     settings = contact_settings(geometry.clearance)
     length, half_width = geometry.shaft_length, geometry.width / 2
@@ -231,7 +246,8 @@ def add_peg(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "peg") -> An
         solref=settings.grip_solref,
         solimp=settings.grip_solimp,
     )
-    body.add_site(name=f"{name}_tip", pos=(0.0, 0.0, -geometry.grip_to_tip), quat=(0.0, 1.0, 0.0, 0.0), group=4)
+    tip = (0.0, 0.0, -geometry.grip_to_tip)
+    body.add_site(name=f"{name}_tip", pos=tip, quat=(0.0, 1.0, 0.0, 0.0), group=4)
     body.add_site(name=f"{name}_grip", group=4)
     return body
 
@@ -239,10 +255,9 @@ def add_peg(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "peg") -> An
 def add_hole(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "hole") -> Any:
     """Add the block with the hole, fixed in the world, and return its body (an MjsBody).
 
-    The block's upper face is z = 0 of the body and its underside z = -BLOCK[2]. Move it with ``model.body_pos`` and
-    ``model.body_quat``. Geoms ``<name>_wall0...`` and ``<name>_floor`` collide (their contact parameters come from the
-    peg, which has priority); ``<name>_block``, ``<name>_mouth`` and ``<name>_inside`` are what one sees. Site
-    ``<name>_top`` is the body frame.
+    The block's upper face is z = 0 of the body and its underside z = -BLOCK[2]. Move it with `model.body_pos` and
+    `model.body_quat`. Geoms `<name>_wall0...` and `<name>_floor` collide; `<name>_block`, `<name>_mouth` and
+    `<name>_inside` are what one sees. Site `<name>_top` is the body frame.
     """
     section = vertices(geometry.shape, geometry.width)
     throat = offset(section, geometry.clearance)
@@ -252,8 +267,8 @@ def add_hole(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "hole") -> 
     body = spec.worldbody.add_body(name=name)
     body.add_site(name=f"{name}_top", group=4)
 
-    # A wall is the part of the block behind one side of the hole, cut off along the mitres of its two corners; it is
-    # convex, chamfer included, and the walls tile the block without overlap.
+    # A wall is the part of the block behind one side of the hole, cut off along the mitres of its two corners;
+    # it is convex, chamfer included, and the walls tile the block without overlap.
     rim = [_outline_point(throat[i], band[i] - throat[i]) for i in range(len(throat))]
     for i in range(len(throat)):
         j = (i + 1) % len(throat)
@@ -317,7 +332,7 @@ def _add_mesh(spec: mujoco.MjSpec, name: str, points: Array, faces: NDArray[np.i
 
 
 def _outline_point(start: Array, direction: Array) -> Array:
-    """Where the ray from ``start`` inside the block's outline leaves it, shape (2,)."""
+    """Where the ray from `start` inside the block's outline leaves it, shape (2,)."""
     half = np.array(BLOCK[:2]) / 2
     with np.errstate(divide="ignore"):
         reach = (np.sign(direction) * half - start) / direction
@@ -325,7 +340,7 @@ def _outline_point(start: Array, direction: Array) -> Array:
 
 
 def _outline_between(a: Array, b: Array) -> Array:
-    """Points a and b on the block's outline and the block's corners met on the way from a to b counter-clockwise."""
+    """Points a and b of the block's outline and, in between, its corners met counter-clockwise, shape (n, 2)."""
     corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) * np.array(BLOCK[:2]) / 2
     angle = np.arctan2(corners[:, 1], corners[:, 0])
     start, end = np.arctan2(a[1], a[0]), np.arctan2(b[1], b[0])
@@ -334,19 +349,20 @@ def _outline_between(a: Array, b: Array) -> Array:
 
 
 def _radial(polygon: Array, angles: Array) -> Array:
-    """Where rays from the origin at ``angles`` (m,) cross a convex polygon around it, shape (m, 2)."""
+    """Where rays from the origin at `angles` (m,) cross a convex polygon around it, shape (m, 2)."""
     normal, bound = half_planes(polygon)
     ray = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     return ray / ((ray @ normal.T) / bound).max(axis=1, keepdims=True)
 
 
 def _loft(rings: list[Array]) -> tuple[Array, NDArray[np.int32]]:
-    """Vertices and triangles (outside to the right of ring to ring) between consecutive rings of n points each."""
+    """Vertices and triangles that join consecutive rings of n points each, seen from outside counter-clockwise."""
     n = len(rings[0])
     i = np.arange(n)
     j = (i + 1) % n
     faces = []
     for r in range(len(rings) - 1):
         low, high = r * n, (r + 1) * n
-        faces += [np.stack([low + i, low + j, high + j], axis=1), np.stack([low + i, high + j, high + i], axis=1)]
+        faces.append(np.stack([low + i, low + j, high + j], axis=1))
+        faces.append(np.stack([low + i, high + j, high + i], axis=1))
     return np.vstack(rings), np.vstack(faces).astype(np.int32)
