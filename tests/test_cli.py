@@ -183,3 +183,21 @@ def test_importing_robolearn_chooses_egl_only_where_nothing_else_was_chosen(
         check=True,
     )
     assert done.stdout == f"{expected} {os.environ.get('LP_NUM_THREADS', '0')}\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="EGL is Linux'")
+def test_without_the_egl_libraries_mujoco_still_imports() -> None:
+    """With MUJOCO_GL=egl but no EGL, `import mujoco` itself fails; states and torques need no pictures."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("MUJOCO_GL", "DISPLAY")}
+    code = (
+        "import ctypes, os\n"
+        "load = ctypes.CDLL\n"
+        "def missing(name, *args, **options):\n"
+        "    if name and 'EGL' in str(name): raise OSError(name)\n"
+        "    return load(name, *args, **options)\n"
+        "ctypes.CDLL = missing\n"
+        "import robolearn, mujoco\n"
+        "print(os.environ.get('MUJOCO_GL'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
