@@ -1,22 +1,24 @@
 """The torque path in simulation: limiter, motors and physics in one compiled loop.
 
-A request goes the way it goes on the arm: at every tick of the filter the limiter (the function that the safety
-monitor runs, compiled here) sees the request and the joint state as it was `state_delay` ago, what it sends is held
-until the next tick, and MuJoCo steps in between. The loop calls `mj_step` by its address, so that a tick or a
-meter costs nanoseconds and not a call through Python.
+A request goes the way it goes on the arm. At every tick of the filter the limiter (the function that the safety
+monitor runs, compiled here) sees the request and the joint state as it was `state_delay` ago; what it sends is
+held until the next tick, and MuJoCo steps in between. The loop calls `mj_step` by its address, so that a tick or
+a meter costs nanoseconds and not a call through Python.
 
-Gravity. In the model every arm body has gravcomp=1, whoever carries the arm's weight in reality:
+Gravity. In the model every body of the arm has gravcomp=1, whoever carries its weight in reality:
 
-- An arm that compensates its own weight (Franka): the compensation is the arm's business, the limiter never sees it
+- An arm that compensates its own weight (Franka): that is the arm's business, the limiter never sees it
   (`gravity` is zero), and the motors apply what was sent.
-- An arm that does not: we would send gravity on top of the request, so the limiter is given the compensation that MuJoCo is about
-  to apply as `gravity`, and bounds the sum in magnitude and rate. MuJoCo's compensation stands for the gravity part of what
-  was sent, so the motors apply the rest, sent - gravity.
+- An arm that does not: on the arm, gravity is sent on top of the request. So the limiter is given as `gravity` what
+  MuJoCo's compensation applied in the latest physics step, and bounds the sum in magnitude and rate. The
+  compensation stands for the gravity part of what was sent, and the motors apply the rest, sent - gravity.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,6 +29,7 @@ from llvmlite import binding
 from numpy.typing import NDArray
 
 from robolearn.errors import InputError
+from robolearn.hardware import limiter
 from robolearn.hardware.limiter import CAUSES, LimiterParameters, limit, limiter_parameters
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ _mj_step = numba.types.ExternalFunction("mj_step", numba.types.void(numba.types.
 
 
 def _compile(function: Any) -> Any:
-    """Compile with numba, and keep the machine code on disk where any of numba's cache folders is writable."""
+    """Compile with numba; keep the machine code on disk if any of numba's cache folders is writable."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # numba found no place for a cache: compile anew in every process
@@ -67,6 +70,16 @@ def _compile(function: Any) -> Any:
 
 compiled_limit = _compile(limit)
 """`robolearn.hardware.limiter.limit`, compiled: arrays in, the same bits out."""
+
+
+def as_arrays(parameters: LimiterParameters) -> LimiterParameters:
+    """The same parameters, as `compiled_limit` takes them."""
+    columns = {
+        name: np.array(column, dtype=np.float64)
+        for name, column in parameters._asdict().items()
+        if not isinstance(column, float)
+    }
+    return parameters._replace(**columns)
 
 
 class _Physics(NamedTuple):
@@ -118,97 +131,113 @@ class _Meters(NamedTuple):
     force: Floats  # (3,) peak, sum, number of physics steps
 
 
-@_compile
-def _advance(
-    model: int,
-    data: int,
-    steps: int,
-    request: Floats,
-    width_goal: float,
-    physics: _Physics,
-    timing: _Timing,
-    state: _State,
-    meters: _Meters,
-    parameters: LimiterParameters,
-) -> bool:
-    """Run `steps` physics steps; True where the physics diverged and the loop was left early."""
-    n = len(physics.motors)
-    depth = timing.state_delay + 1
-    goals = timing.dead_time + 1
-    for _ in range(steps):
-        clock = state.clock[0]
-        newest = clock % depth
-        for i in range(n):
-            state.q[newest, i] = physics.qpos[physics.arm_qpos[i]]
-            state.dq[newest, i] = physics.qvel[physics.arm_dof[i]]
+def _compile_loop(limiter_source: str) -> Any:
+    """The loop of `TorquePath.advance`.
 
-        if clock % timing.physics_steps_per_tick == 0:
-            oldest = (clock + 1) % depth
+    Numba keeps compiled code until the file of the outermost function changes, and this one has the limiter,
+    which is in another file, compiled into it. Numba does look at the variables that a function closes over:
+    `limiter_source` is one so that a changed limiter is never run from a stale cache.
+    """
+
+    @_compile
+    def advance(
+        model: int,
+        data: int,
+        steps: int,
+        request: Floats,
+        width_goal: float,
+        physics: _Physics,
+        timing: _Timing,
+        state: _State,
+        meters: _Meters,
+        parameters: LimiterParameters,
+    ) -> bool:
+        """Run `steps` physics steps; True where the physics diverged and the loop was left early."""
+        limiter_source  # noqa: B018 - makes it part of what the machine code is cached under
+        n = len(physics.motors)
+        depth = timing.state_delay + 1
+        goals = timing.dead_time + 1
+        for _ in range(steps):
+            clock = state.clock[0]
+            newest = clock % depth
             for i in range(n):
-                state.request[i] = request[i]
-                state.gravity[i] = physics.gravcomp[physics.arm_dof[i]] if physics.carries_gravity else 0.0
-            causes = compiled_limit(
-                state.request,
-                state.gravity,
-                state.sent,
-                state.q[oldest],
-                state.dq[oldest],
-                parameters,
-                state.next_sent,
-            )
-            for i in range(n):
-                state.sent[i] = state.next_sent[i]
-                filtered = state.sent[i] - state.gravity[i]
-                change = filtered - state.filtered[i]
-                meters.rate[0] += change * change
-                state.filtered[i] = filtered
-                physics.ctrl[physics.motors[i]] = state.gain[i] * filtered
-            meters.ticks[0] += 1
-            if causes != 0:
-                meters.altered_ticks[0] += 1
-                for bit in range(len(meters.altered)):
-                    meters.altered[bit] += (causes >> bit) & 1
+                state.q[newest, i] = physics.qpos[physics.arm_qpos[i]]
+                state.dq[newest, i] = physics.qvel[physics.arm_dof[i]]
 
-        state.width_goals[clock % goals] = width_goal
-        goal = state.width_goals[(clock + 1) % goals]
-        way = goal - state.width[0]
-        if abs(way) <= timing.closing_step:
-            state.width[0] = goal
-        elif way > 0.0:
-            state.width[0] += timing.closing_step
-        else:
-            state.width[0] -= timing.closing_step
-        physics.ctrl[physics.gripper] = state.width[0]
+            if clock % timing.physics_steps_per_tick == 0:
+                oldest = (clock + 1) % depth
+                for i in range(n):
+                    state.request[i] = request[i]
+                    state.gravity[i] = (
+                        physics.gravcomp[physics.arm_dof[i]] if physics.carries_gravity else 0.0
+                    )
+                causes = compiled_limit(
+                    state.request,
+                    state.gravity,
+                    state.sent,
+                    state.q[oldest],
+                    state.dq[oldest],
+                    parameters,
+                    state.next_sent,
+                )
+                for i in range(n):
+                    state.sent[i] = state.next_sent[i]
+                    filtered = state.sent[i] - state.gravity[i]
+                    change = filtered - state.filtered[i]
+                    meters.rate[0] += change * change
+                    state.filtered[i] = filtered
+                    physics.ctrl[physics.motors[i]] = state.gain[i] * filtered
+                meters.ticks[0] += 1
+                if causes != 0:
+                    meters.altered_ticks[0] += 1
+                    for bit in range(len(meters.altered)):
+                        meters.altered[bit] += (causes >> bit) & 1
 
-        _mj_step(model, data)
-        state.clock[0] = clock + 1
+            state.width_goals[clock % goals] = width_goal
+            goal = state.width_goals[(clock + 1) % goals]
+            way = goal - state.width[0]
+            if abs(way) <= timing.closing_step:
+                state.width[0] = goal
+            elif way > 0.0:
+                state.width[0] += timing.closing_step
+            else:
+                state.width[0] -= timing.closing_step
+            physics.ctrl[physics.gripper] = state.width[0]
 
-        # MuJoCo's own measure of a bad state; the comparison is written so that NaN fails it
-        finite = True
-        for i in range(len(physics.qpos)):
-            finite &= abs(physics.qpos[i]) < 1e10
-        for i in range(len(physics.qvel)):
-            finite &= abs(physics.qvel[i]) < 1e10
-            finite &= abs(physics.qacc[i]) < 1e10
-        if not finite:
-            return True
+            _mj_step(model, data)
+            state.clock[0] = clock + 1
 
-        square = 0.0
-        for i in range(3):
-            component = physics.sensordata[physics.wrist_force + i] - meters.tare[i]
-            square += component * component
-        force = np.sqrt(square)
-        meters.force[0] = max(meters.force[0], force)
-        meters.force[1] += force
-        meters.force[2] += 1.0
-    return False
+            # MuJoCo's own measure of a bad state; the comparison is written so that NaN fails it
+            finite = True
+            for i in range(len(physics.qpos)):
+                finite &= abs(physics.qpos[i]) < 1e10
+            for i in range(len(physics.qvel)):
+                finite &= abs(physics.qvel[i]) < 1e10
+                finite &= abs(physics.qacc[i]) < 1e10
+            if not finite:
+                return True
+
+            square = 0.0
+            for i in range(3):
+                component = physics.sensordata[physics.wrist_force + i] - meters.tare[i]
+                square += component * component
+            force = np.sqrt(square)
+            meters.force[0] = max(meters.force[0], force)
+            meters.force[1] += force
+            meters.force[2] += 1.0
+        return False
+
+    return advance
+
+
+_advance = _compile_loop(hashlib.sha256(inspect.getsource(limiter).encode()).hexdigest())
 
 
 class TorquePath:
     """Takes torque requests to a simulated arm, the way they go to a real one.
 
-    Holds on to `model` and `data`, whose memory the compiled loop reads and writes: after a recompilation of the
-    model's specification, make a new one. Not for use from two threads at once.
+    Holds on to `model` and `data`, whose memory the compiled loop reads and writes: after a recompilation of
+    the model's specification, make a new one. Not for use from two threads at once.
     """
 
     def __init__(
@@ -224,7 +253,7 @@ class TorquePath:
     ) -> None:
         """
         Args:
-            model: a model with MuJoCo's automatic reset disabled (mjDSBL_AUTORESET) and a timestep of 1 / physics_rate.
+            model: with MuJoCo's automatic reset disabled (mjDSBL_AUTORESET), timestep 1 / physics_rate.
             data: its data.
             handles: where the arm is in the model.
             arm: the arm's profile, from which the limiter's parameters come.
@@ -251,7 +280,7 @@ class TorquePath:
             )
         if not model.opt.disableflags & int(mujoco.mjtDisableBit.mjDSBL_AUTORESET):
             raise InputError(
-                "the model resets itself when it diverges: set mjDSBL_AUTORESET in its disable flags, so that it shows"
+                "the model resets itself when it diverges, unseen: set mjDSBL_AUTORESET in its disable flags"
             )
         n = len(handles.motors)
         self.model, self.data = model, data
@@ -259,10 +288,7 @@ class TorquePath:
         self.physics_rate, self.filter_rate = int(physics_rate), int(filter_rate)
         self.parameters = limiter_parameters(arm, filter_rate)
         self.diverged = False
-        self._arrays = LimiterParameters(
-            *(np.array(column, dtype=np.float64) for column in self.parameters[:-1]),
-            self.parameters.power_max,
-        )
+        self._arrays = as_arrays(self.parameters)
         self._physics = _Physics(
             qpos=data.qpos,
             qvel=data.qvel,
@@ -309,8 +335,8 @@ class TorquePath:
     def reset(self) -> None:
         """Begin an episode from the state that `data` is in; call it after mj_forward.
 
-        The torque sent last is the gravity torque where we carry the arm, else zero; the delayed state is the present one;
-        the gripper's set point is its present width. Meters are zeroed; `gain` and `tare` stay.
+        The torque sent last is the gravity torque where we carry the arm, else zero; the delayed state is the
+        present one; the gripper's set point is its present width. Meters are zeroed; `gain` and `tare` stay.
         """
         state, physics = self._state, self._physics
         state.clock[0] = 0
@@ -430,7 +456,7 @@ class TorquePath:
 
     @property
     def peak_force(self) -> float:
-        """Largest magnitude of wrist force minus tare over the physics steps since the meters were zeroed [N]."""
+        """Largest magnitude of wrist force minus tare, over physics steps since the meters were zeroed [N]."""
         return float(self._meters.force[0])
 
     @property

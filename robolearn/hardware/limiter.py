@@ -1,12 +1,27 @@
 """The torque limiter: one small function between whoever asks for a torque and the motors.
 
-It runs at the contract's filter rate, in the simulation (compiled, see `robolearn.envs.torque_path`) and in
-the safety monitor (as plain Python on lists). It has no memory but the torque it sent last, which the caller
+It runs at the contract's filter rate, in the simulation (compiled, see `robolearn.envs.torque_path`) and in the
+safety monitor (as plain Python on lists). It has no memory but the torque that it sent last, which the caller
 hands back as `previous`.
 
-Hard, for every input whatsoever: each output is finite, within `tau_max` (gravity included, where we supply it)
-and within `dtau` of the torque sent a tick before. Soft, inside that box: joint position, joint speed and
-power. A request inside every bound comes out bit for bit as it went in.
+Hard, for any input: every output is finite, within `tau_max` (gravity included, where we supply it) and within
+`dtau` of the torque sent a tick before. Soft, inside that box: joint position, joint speed and power. A request
+inside every bound comes out bit for bit as it went in.
+
+The soft bounds. A virtual wall, spring and damper, stands at each position limit, and a damper at each speed limit;
+with x the way to the limit and v the speed towards it, they permit a torque towards the limit of
+
+    b = wall_stiffness * x - wall_damping * v        and        b = speed_gain * (dq_max - v),
+
+negative where the joint must brake. Once in force, a torque t goes on accelerating the joint: for the
+reaction time until the limiter sees and acts on what it did, and then while it is withdrawn by dtau a tick, which
+takes long next to the time a light joint needs to reach its top speed. Both cost speed; in units of torque,
+the bound must have room for t + t² / (2 s), with s = dtau * reaction_ticks. So of a positive b only
+
+    t = s * (sqrt(1 + 2 b / s) - 1)
+
+is permitted. Without this term a full-torque push makes any gain useful for braking end in a limit cycle at the
+permitted rate of change.
 """
 
 from __future__ import annotations
@@ -25,8 +40,11 @@ CAUSES = ("nonfinite", "magnitude", "rate", "position", "speed", "power")
 
 NONFINITE, MAGNITUDE, RATE, POSITION, SPEED, POWER = 1, 2, 4, 8, 16, 32
 
+REACTION_TIME = 0.025
+"""s from sending a torque to sending the answer to its effect: 10 ms to see the state, a tick, and some reserve."""
+
 _LARGEST_STATE = 1e6
-"""rad and rad/s; a joint state beyond it is no measurement, and is treated as NaN is."""
+"""rad and rad/s; a joint state beyond it is no measurement and is treated as NaN is."""
 
 
 class LimiterParameters(NamedTuple):
@@ -47,32 +65,37 @@ class LimiterParameters(NamedTuple):
     dq_max: Sequence[float]
     """Soft speed limit [rad/s]."""
     speed_gain: Sequence[float]
-    """Braking torque per speed above the limit, and room per speed below it [N·m·s/rad]."""
+    """Damper at the speed limits [N·m·s/rad]."""
+    reaction_ticks: float
+    """Ticks from sending a torque to sending the answer to its effect."""
     power_max: float
     """Largest mechanical power that the request may put into the arm, all joints together [W]."""
 
 
 def limiter_parameters(arm: ArmProfile, filter_rate: float) -> LimiterParameters:
-    """Parameters of `limit` for an arm whose limiter ticks `filter_rate` times a second."""
-    if not (math.isfinite(filter_rate) and filter_rate > 0.0):
-        raise InputError(f"filter_rate is {filter_rate!r}; it must be a positive number of ticks per second")
-    # A torque held over one of our ticks reaches an arm with a faster loop of its own as one step, unless
-    # something downstream interpolates.
+    """Parameters of `limit`, as lists, for an arm whose limiter ticks `filter_rate` times a second.
+
+    Raises:
+        InputError: the filter rate is not a positive number, or slower than the soft bounds can work with.
+    """
+    if not (math.isfinite(filter_rate) and filter_rate * REACTION_TIME >= 1.0):
+        raise InputError(
+            f"filter_rate is {filter_rate!r}; the limiter needs {1.0 / REACTION_TIME:g} ticks per second or more"
+        )
+    # What we send at one tick reaches an arm with a faster loop as one step, unless it interpolates.
     period = 1.0 / filter_rate if arm.interpolates else min(arm.control_period, 1.0 / filter_rate)
-    n = len(arm.joint_names)
-    tau_max = [float(t) - (1.0 if t > 20.0 else 0.5) for t in arm.tau_max]
-    dq_max = [float(v) - 0.1 for v in arm.dq_max]
-    stiffness = [200.0 if t > 20.0 else 20.0 for t in tau_max]
+    settings = arm.limiter
     return LimiterParameters(
-        tau_max=tau_max,
-        dtau=[float(d) * period for d in arm.dtau_max],
-        q_lo=[float(q) + 0.1 for q in arm.q_min],
-        q_hi=[float(q) - 0.1 for q in arm.q_max],
-        wall_stiffness=stiffness,
-        wall_damping=[0.3 * k for k in stiffness],
-        dq_max=dq_max,
-        speed_gain=[2.0 * t / v for t, v in zip(tau_max, dq_max, strict=True)],
-        power_max=30.0 * n,
+        tau_max=(arm.tau_max - settings.tau_margin).tolist(),
+        dtau=(arm.dtau_max * period).tolist(),
+        q_lo=(arm.q_min + settings.q_margin).tolist(),
+        q_hi=(arm.q_max - settings.q_margin).tolist(),
+        wall_stiffness=settings.wall_stiffness.tolist(),
+        wall_damping=settings.wall_damping.tolist(),
+        dq_max=(arm.dq_max - settings.dq_margin).tolist(),
+        speed_gain=settings.speed_gain.tolist(),
+        reaction_ticks=REACTION_TIME * filter_rate,
+        power_max=settings.power_max,
     )
 
 
@@ -85,33 +108,29 @@ def limit(
     p: LimiterParameters,
     out: MutableSequence[float],
 ) -> int:
-    """Bound one tick's torque. Lists or arrays of one length; pure but for writing `out`.
+    """Bound one tick's torque. All sequences have one length; nothing is changed but `out`.
 
-    Parameters
-    ----------
-    request:
-        Torque asked for, gravity excluded [N·m].
-    gravity:
-        Gravity torque that we supply on top [N·m]; zeros where the arm compensates its own weight.
-    previous:
-        What this function wrote to `out` a tick ago [N·m].
-    q, dq:
-        Joint positions and speeds as measured, some milliseconds old [rad], [rad/s].
-    p:
-        The bounds.
-    out:
-        Receives the torque to send, gravity included [N·m].
+    Args:
+        request: torque asked for, gravity excluded [N·m].
+        gravity: torque that we send on top to carry the arm [N·m]; zeros where it carries itself.
+        previous: what this function wrote to `out` a tick ago [N·m].
+        q, dq: joint positions [rad] and speeds [rad/s] as measured, some milliseconds old.
+        p: the bounds.
+        out: receives the torque to send, gravity included [N·m].
 
-    Returns
-    -------
-    Bits of `CAUSES` for the bounds that altered the request: 0 exactly when everything was finite and `out` is
-    request + gravity.
+    Returns:
+        Bits of `CAUSES` for the bounds that were met: 0 exactly when every input is finite and `out` is
+        request + gravity (the request itself where gravity is 0).
 
-    A NaN or an infinity anywhere in the request or in the state withdraws the whole request: half a
-    command is no command, and nothing feeds back on a state that is not a number. What is left is gravity alone, approached
-    at the permitted rate. A joint whose gravity is not finite keeps its previous torque, since zero would drop the arm.
-    A previous torque that is not finite counts as the gravity torque. One outside the box is
-    brought into it at once: magnitude goes before rate.
+    What does not make sense is decided so:
+
+    - A NaN or an infinity anywhere in request, q or dq withdraws the request of every joint: half a command is no
+      command, and nothing feeds back on a state that is not a number. Gravity remains, approached at the
+      permitted rate.
+    - A joint whose gravity is not finite keeps its previous torque: zero would drop the arm.
+    - A previous torque that is not finite counts as the gravity torque, or as 0 if that is not finite either.
+    - A previous torque outside the box counts as the nearest one inside: magnitude goes before rate.
+    - Where a joint is beyond a position limit and too fast as well, the speed bound has the last word.
     """
     n = len(out)
     causes = 0
@@ -120,31 +139,32 @@ def limit(
             causes |= NONFINITE
     withdrawn = causes != 0
 
-    # The soft bounds act on the request alone, never on gravity: the arm must not be dropped for being fast.
+    # The soft bounds act on the request alone: gravity is carried however fast the arm moves.
     power = 0.0
     for i in range(n):
-        torque = 0.0 if withdrawn else float(request[i])
-        if not withdrawn:
-            room_above = p.q_hi[i] - q[i]
-            room_below = p.q_lo[i] - q[i]
-            upper = p.wall_stiffness[i] * room_above - p.wall_damping[i] * dq[i]
-            lower = p.wall_stiffness[i] * room_below - p.wall_damping[i] * dq[i]
-            if torque > upper and torque > lower:
-                torque = max(upper, lower)
-                causes |= POSITION
-            elif torque < lower:
-                torque = lower
-                causes |= POSITION
-            fastest = p.speed_gain[i] * (p.dq_max[i] - dq[i])
-            slowest = p.speed_gain[i] * (-p.dq_max[i] - dq[i])
-            if torque > fastest:
-                torque = fastest
-                causes |= SPEED
-            elif torque < slowest:
-                torque = slowest
-                causes |= SPEED
-            if torque * dq[i] > 0.0:
-                power += min(abs(torque), p.tau_max[i]) * abs(dq[i])
+        if withdrawn:
+            out[i] = 0.0
+            continue
+        torque = float(request[i])
+        position = float(q[i])
+        speed = float(dq[i])
+        s = p.dtau[i] * p.reaction_ticks
+        for bound in (POSITION, SPEED):
+            if bound == POSITION:
+                upper = p.wall_stiffness[i] * (p.q_hi[i] - position) - p.wall_damping[i] * speed
+                lower = p.wall_stiffness[i] * (p.q_lo[i] - position) - p.wall_damping[i] * speed
+            else:
+                upper = p.speed_gain[i] * (p.dq_max[i] - speed)
+                lower = p.speed_gain[i] * (-p.dq_max[i] - speed)
+            room = torque * torque / (2.0 * s)
+            if (torque + room if torque > 0.0 else torque) > upper:
+                torque = s * (math.sqrt(1.0 + 2.0 * upper / s) - 1.0) if upper > 0.0 else upper
+                causes |= bound
+            elif (torque - room if torque < 0.0 else torque) < lower:
+                torque = -s * (math.sqrt(1.0 - 2.0 * lower / s) - 1.0) if lower < 0.0 else lower
+                causes |= bound
+        if torque * speed > 0.0:
+            power += min(abs(torque), p.tau_max[i]) * abs(speed)
         out[i] = torque
 
     share = 1.0
@@ -154,43 +174,44 @@ def limit(
 
     altered = False
     for i in range(n):
-        limit_i = p.tau_max[i]
+        tau_max = p.tau_max[i]
+        dtau = p.dtau[i]
         torque = float(out[i])
         if share < 1.0 and torque * dq[i] > 0.0:
-            torque = share * min(max(torque, -limit_i), limit_i)
-
-        weight = float(gravity[i])
-        known = math.isfinite(weight)
-        before = float(previous[i])
-        if not math.isfinite(before):
-            before = weight if known else 0.0
-        before = min(max(before, -limit_i), limit_i)
+            torque = share * min(max(torque, -tau_max), tau_max)
 
         wanted = float(request[i])
-        if not known:
-            causes |= NONFINITE
-            torque = before
-        elif weight != 0.0:  # -0.0 + 0.0 would lose the sign of a request of -0.0
-            torque += weight
+        weight = float(gravity[i])
+        weighed = math.isfinite(weight)
+        if weighed and weight != 0.0:  # adding 0.0 would change the bits of a request of -0.0
             wanted += weight
+            torque += weight
+        last = float(previous[i])
+        if not math.isfinite(last):
+            causes |= NONFINITE
+            last = weight if weighed else 0.0
+        last = min(max(last, -tau_max), tau_max)
+        if not weighed:
+            causes |= NONFINITE
+            torque = last
 
-        if torque > limit_i:
-            torque = limit_i
+        if torque > tau_max:
+            torque = tau_max
             causes |= MAGNITUDE
-        elif torque < -limit_i:
-            torque = -limit_i
+        elif torque < -tau_max:
+            torque = -tau_max
             causes |= MAGNITUDE
-        if torque - before > p.dtau[i]:
-            torque = before + p.dtau[i]
-            if torque - before > p.dtau[i]:  # the sum was rounded up: one unit in the last place down
+        # The sums may round to a hair outside the bound: then a unit or two in the last place are taken off.
+        if torque - last > dtau:
+            torque = last + dtau
+            if torque - last > dtau:
                 torque -= 2.3e-16 * abs(torque)
             causes |= RATE
-        elif before - torque > p.dtau[i]:
-            torque = before - p.dtau[i]
-            if before - torque > p.dtau[i]:
+        elif last - torque > dtau:
+            torque = last - dtau
+            if last - torque > dtau:
                 torque += 2.3e-16 * abs(torque)
             causes |= RATE
-        if not known or torque != wanted:
-            altered = True
+        altered |= torque != wanted
         out[i] = torque
     return causes if altered else causes & NONFINITE
