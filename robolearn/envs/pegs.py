@@ -4,10 +4,10 @@ A cross section is a convex polygon (a circle for the round peg). The hole is th
 the clearance, so the gap is the same on every side: `clearance` is always *per side*. The peg is one shaft of
 that cross section under a box-shaped handle, whose two parallel sides a gripper's pads can hold.
 
-Frames. The peg's body frame sits in the middle of the handle, z along the shaft *towards the handle's top*. The
-hole's body frame sits in the middle of the mouth, z up, out of the block. A peg that goes in has the hole's yaw
-and its frame's origin above the hole's. Collision geometry is exact and invisible (geom group 3); what is drawn
-of the block is three meshes, because rendering time grows with the number of geoms.
+Frames. The peg's body frame sits in the middle of the handle, z along the shaft *towards the handle's top*.
+The hole's body frame sits in the middle of the mouth, z up, out of the block. A peg that goes in has the
+hole's yaw and its frame's origin above the hole's. Collision geometry is exact and invisible (geom group 3);
+what is drawn of the block is three meshes, because rendering time grows with the number of geoms.
 """
 
 from __future__ import annotations
@@ -87,9 +87,9 @@ class PegGeometry:
 def vertices(shape: str, width: float = 0.030) -> Array:
     """Corners of a cross section, counter-clockwise around the axis, shape (n, 2), in metres.
 
-    The round one is the regular polygon *around* the circle of diameter `width`; it describes the hole, while the
-    peg itself is a true cylinder. The trapezoid is isosceles, wide at -y and narrow at +y, its proportions such
-    that up to 5 mm clearance at the default width it goes in one way only.
+    The round one is the regular polygon *around* the circle of diameter `width`; it describes the hole,
+    while the peg itself is a true cylinder. The trapezoid is isosceles, wide at -y and narrow at +y, its
+    proportions such that up to 5 mm clearance at the default width it goes in one way only.
     """
     choose("peg shape", shape, SHAPES)
     half = width / 2
@@ -122,8 +122,8 @@ def offset(polygon: Array, distance: float) -> Array:
 def fits(shape: str, clearance: float, yaw: float, width: float = 0.030) -> bool:
     """Whether the upright peg, turned by `yaw` radians against the hole, has any place inside it.
 
-    Every side of the hole bounds the peg's centre by a half plane, so the peg fits exactly if these half planes
-    have a common point; a large square is clipped by each in turn.
+    Every side of the hole bounds the peg's centre by a half plane, so the peg fits exactly if these half
+    planes have a common point; a large square is clipped by each in turn.
     """
     peg = vertices(shape, width)
     normal, bound = half_planes(offset(peg, clearance))
@@ -171,20 +171,24 @@ class ContactSettings:
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
         spec.option.impratio = self.impratio
+        # A face on a face needs more than one contact point: with one, a tight peg tilts through the wall. MuJoCo 3
+        # has to be asked for it; later it is on by default.
+        if hasattr(mujoco.mjtEnableBit, "mjENBL_MULTICCD"):
+            spec.option.enableflags |= int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
 
 
 PHYSICS_RATES = ((0.002, 400), (0.001, 800), (0.0005, 1000), (0.0, 2000))
-"""From which clearance (m) on a physics rate (Hz) keeps penetration below a fifth of it: benchmarks/contact.py."""
+"""From which clearance (m) on each physics rate (Hz) keeps penetration small: benchmarks/contact.py."""
 
 
 def contact_settings(clearance: float) -> ContactSettings:
-    """Settings under which penetration's 99th percentile stays below a fifth of `clearance` (m, per side) at 30 N.
+    """Settings for a clearance (m, per side): at 30 N the 99th percentile of penetration is below a fifth of it.
 
-    The time constant is the shortest that MuJoCo allows, two steps. A softer constraint sinks in further under a
-    steady force, a harder one (solimp nearer to 1) bounces and hits harder; 0.99 lies between. The grip is
-    overdamped, which takes the bounce out of a jammed peg: it halves penetration and the peg's slip in the hand.
-    Creep under a load is a velocity, to first order load / mass * (1 - solimp) / impratio * time constant / 2,
-    which impratio keeps small.
+    The time constant is the shortest that MuJoCo allows, two steps. A softer constraint sinks in further
+    under a steady force, a harder one (solimp nearer to 1) bounces and hits harder; 0.99 lies between. The
+    grip is overdamped, which takes the bounce out of a jammed peg: it halves penetration and the peg's slip
+    in the hand. Creep under a load is a velocity, to first order load / mass * (1 - solimp) / impratio *
+    time constant / 2, which impratio keeps small.
     """
     rate = next(rate for smallest, rate in PHYSICS_RATES if clearance >= smallest)
     solimp = (0.99, 0.99, 0.001, 0.5, 2.0)
@@ -204,8 +208,8 @@ def add_peg(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "peg") -> An
     """Add the free peg and return its body (an MjsBody).
 
     Joint `<name>_joint`, geoms `<name>_shaft` and `<name>_handle`, sites `<name>_tip` (middle of the tip, z
-    pointing down out of it) and `<name>_grip` (the body frame). The peg's contact parameters win over those of
-    whatever it touches (geom priority 1).
+    pointing down out of it) and `<name>_grip` (the body frame). The peg's contact parameters win over those
+    of whatever it touches (geom priority 1).
     """
     settings = contact_settings(geometry.clearance)
     length, half_width = geometry.shaft_length, geometry.width / 2
@@ -255,9 +259,10 @@ def add_peg(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "peg") -> An
 def add_hole(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "hole") -> Any:
     """Add the block with the hole, fixed in the world, and return its body (an MjsBody).
 
-    The block's upper face is z = 0 of the body and its underside z = -BLOCK[2]. Move it with `model.body_pos` and
-    `model.body_quat`. Geoms `<name>_wall0...` and `<name>_floor` collide; `<name>_block`, `<name>_mouth` and
-    `<name>_inside` are what one sees. Site `<name>_top` is the body frame.
+    The block's upper face is z = 0 of the body and its underside z = -BLOCK[2]. Move it with
+    `model.body_pos` and `model.body_quat`. Geoms `<name>_wall0...` and `<name>_floor` collide;
+    `<name>_block`, `<name>_mouth` and `<name>_inside` are what one sees. Site `<name>_top` is the body
+    frame.
     """
     section = vertices(geometry.shape, geometry.width)
     throat = offset(section, geometry.clearance)
@@ -267,8 +272,8 @@ def add_hole(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "hole") -> 
     body = spec.worldbody.add_body(name=name)
     body.add_site(name=f"{name}_top", group=4)
 
-    # A wall is the part of the block behind one side of the hole, cut off along the mitres of its two corners;
-    # it is convex, chamfer included, and the walls tile the block without overlap.
+    # A wall is the part of the block behind one side of the hole, cut off along the mitres of its two
+    # corners; it is convex, chamfer included, and the walls tile the block without overlap.
     rim = [_outline_point(throat[i], band[i] - throat[i]) for i in range(len(throat))]
     for i in range(len(throat)):
         j = (i + 1) % len(throat)
@@ -340,7 +345,7 @@ def _outline_point(start: Array, direction: Array) -> Array:
 
 
 def _outline_between(a: Array, b: Array) -> Array:
-    """Points a and b of the block's outline and, in between, its corners met counter-clockwise, shape (n, 2)."""
+    """Points a and b of the block's outline and its corners between them, counter-clockwise, shape (n, 2)."""
     corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) * np.array(BLOCK[:2]) / 2
     angle = np.arctan2(corners[:, 1], corners[:, 0])
     start, end = np.arctan2(a[1], a[0]), np.arctan2(b[1], b[0])
@@ -356,7 +361,7 @@ def _radial(polygon: Array, angles: Array) -> Array:
 
 
 def _loft(rings: list[Array]) -> tuple[Array, NDArray[np.int32]]:
-    """Vertices and triangles that join consecutive rings of n points each, seen from outside counter-clockwise."""
+    """Vertices and triangles that join consecutive rings of n points each, counter-clockwise from outside."""
     n = len(rings[0])
     i = np.arange(n)
     j = (i + 1) % n
