@@ -21,6 +21,7 @@ GRIP_SITE, WRIST_SITE = "grip", "wrist"
 WRIST_FORCE, WRIST_TORQUE = "wrist_force", "wrist_torque"
 GRIPPER_ACTUATOR, WIDTH_TENDON = "gripper", "gripper_width"
 HAND = "hand"
+MJCF_PREFIX = "arm/"
 FINGER_BODIES = ("left_finger", "right_finger")
 FINGER_JOINTS = ("left_finger_joint", "right_finger_joint")
 
@@ -38,13 +39,22 @@ def motor_name(joint: str) -> str:
     return f"{joint}_motor"
 
 
+def _joint_names(arm: ArmProfile) -> tuple[str, ...]:
+    """The arm's joints as the model calls them."""
+    return tuple(MJCF_PREFIX + name for name in arm.joint_names) if arm.mjcf else arm.joint_names
+
+
+def _finger_joints(arm: ArmProfile) -> tuple[str, ...]:
+    return tuple(MJCF_PREFIX + name for name in arm.mjcf.fingers) if arm.mjcf else FINGER_JOINTS
+
+
 def add_arm(
     spec: mujoco.MjSpec,
     arm: ArmProfile,
     pos: Vector3 = (0.0, 0.0, 0.0),
     quat: Quaternion = (1.0, 0.0, 0.0, 0.0),
-) -> None:
-    """Add the arm to `spec`, its base at `pos` [m] and `quat` (wxyz) in the world.
+) -> mujoco.MjsBody:
+    """Add the arm to `spec`, its base at `pos` [m] and `quat` (wxyz) in the world; return the hand's body.
 
     Added are: the bodies of the profile's links, then "hand", "left_finger", "right_finger"; one motor a joint,
     `motor_name(joint)`, whose ctrl is the joint's torque [N·m]; the actuator "gripper", whose ctrl is the width to
@@ -52,8 +62,8 @@ def add_arm(
     with the sensors "wrist_force" [N] and "wrist_torque" [N·m], what the hand does to the arm, in the hand's frame;
     the geoms "left_pad" and "right_pad". Gravity is taken off every body of the arm (gravcomp 1).
 
-    With a user's MJCF the bodies and geoms are the file's, its actuators, sensors, keyframes are dropped and the
-    names above are added for motors, gripper, sites and sensors.
+    With a user's MJCF the bodies and geoms are the file's, their names prefixed with MJCF_PREFIX; its actuators, tendons,
+    sensors and keyframes are dropped, and motors, gripper, sites and sensors added as above.
 
     Raises:
         InputError: the user's MJCF cannot be read or lacks a name that the profile gives.
@@ -67,6 +77,7 @@ def add_arm(
     ):
         spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=WRIST_SITE)
     _add_actuators(spec, arm)
+    return hand
 
 
 @dataclass(frozen=True)
@@ -109,15 +120,15 @@ def arm_handles(model: mujoco.MjModel, arm: ArmProfile) -> ArmHandles:
 
     joint, sensor = mujoco.mjtObj.mjOBJ_JOINT, mujoco.mjtObj.mjOBJ_SENSOR
     actuator = mujoco.mjtObj.mjOBJ_ACTUATOR
-    fingers = arm.mjcf.fingers if arm.mjcf else FINGER_JOINTS
+    joints, fingers = _joint_names(arm), _finger_joints(arm)
     return ArmHandles(
-        qpos=addresses(model.jnt_qposadr, joint, "joint", arm.joint_names),
-        dof=addresses(model.jnt_dofadr, joint, "joint", arm.joint_names),
+        qpos=addresses(model.jnt_qposadr, joint, "joint", joints),
+        dof=addresses(model.jnt_dofadr, joint, "joint", joints),
         motors=np.array([find(actuator, "motor", motor_name(name)) for name in arm.joint_names], dtype=np.int64),
         finger_qpos=addresses(model.jnt_qposadr, joint, "joint", fingers),
         finger_dof=addresses(model.jnt_dofadr, joint, "joint", fingers),
         gripper=find(actuator, "actuator", GRIPPER_ACTUATOR),
-        hand=find(mujoco.mjtObj.mjOBJ_BODY, "body", arm.mjcf.hand if arm.mjcf else HAND),
+        hand=find(mujoco.mjtObj.mjOBJ_BODY, "body", MJCF_PREFIX + arm.mjcf.hand if arm.mjcf else HAND),
         grip=find(mujoco.mjtObj.mjOBJ_SITE, "site", GRIP_SITE),
         wrist_force=int(model.sensor_adr[find(sensor, "sensor", WRIST_FORCE)]),
         wrist_torque=int(model.sensor_adr[find(sensor, "sensor", WRIST_TORQUE)]),
@@ -211,16 +222,17 @@ def _add_shapes(body: mujoco.MjsBody, shapes: tuple[Shape, ...], **more: object)
 
 
 def _add_actuators(spec: mujoco.MjSpec, arm: ArmProfile) -> None:
-    for i, joint in enumerate(arm.joint_names):
+    for i, joint in enumerate(_joint_names(arm)):
         torque = [-arm.tau_max[i], arm.tau_max[i]]
-        motor = spec.add_actuator(name=motor_name(joint), target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+        name = motor_name(arm.joint_names[i])
+        motor = spec.add_actuator(name=name, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
         motor.set_to_motor()
         motor.gear = [1, 0, 0, 0, 0, 0]
         motor.ctrllimited = motor.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
         motor.ctrlrange = motor.forcerange = torque
     gripper = arm.gripper
     width = spec.add_tendon(name=WIDTH_TENDON)  # the fingers' joints add up to the width
-    for joint in arm.mjcf.fingers if arm.mjcf else FINGER_JOINTS:
+    for joint in _finger_joints(arm):
         width.wrap_joint(joint, 1.0)
     servo = spec.add_actuator(name=GRIPPER_ACTUATOR, target=WIDTH_TENDON, trntype=mujoco.mjtTrn.mjTRN_TENDON)
     # The damping is in the joints: a saturated actuator would lose its own.
@@ -254,8 +266,10 @@ def _attach_mjcf(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quate
                 raise InputError(f"{source.file}: has no {kind} {name!r} ({key} of arm {arm.name!r}); it has {named}")
     for i, name in enumerate(arm.joint_names):
         joint = child.joint(name)
-        joint.armature, joint.damping = arm.armature[i], arm.damping[i]
         joint.limited, joint.range = mujoco.mjtLimited.mjLIMITED_TRUE, _joint_range(child, arm, i)
+        _set_drive(joint, arm.armature[i], arm.damping[i])
+    for name in source.fingers:
+        _set_drive(child.joint(name), arm.gripper.finger_armature, arm.gripper.finger_damping)
     for body in child.bodies[1:]:
         body.gravcomp = 1.0
     for geom in child.geoms:
@@ -264,5 +278,11 @@ def _attach_mjcf(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quate
         if geom.name in source.pads:
             geom.friction, geom.condim = arm.gripper.pad_friction, 4
     frame = spec.worldbody.add_frame(pos=pos, quat=quat)
-    spec.attach(child, frame=frame, prefix="")
-    return spec.body(source.hand)
+    spec.attach(child, frame=frame, prefix=MJCF_PREFIX)
+    return spec.body(MJCF_PREFIX + source.hand)
+
+
+def _set_drive(joint: mujoco.MjsJoint, armature: float, damping: float) -> None:
+    joint.armature = armature
+    # MuJoCo 4 has a polynomial of the speed here, MuJoCo 3 its linear coefficient alone.
+    joint.damping = damping if np.ndim(joint.damping) == 0 else [damping, 0.0, 0.0]
