@@ -31,16 +31,16 @@ def ellipsoid(diameter: float, length: float) -> tuple[Part, ...]:
     return (Part("ellipsoid", (diameter / 2, diameter / 2, length / 2)),)
 
 
-def angle(long: float, short: float, thickness: float, depth: float) -> tuple[Part, ...]:
-    """An L: two legs of outer lengths `long` (x) and `short` (y)."""
+def l_shape(long: float, short: float, thickness: float, depth: float) -> tuple[Part, ...]:
+    """Two legs of outer lengths `long` (x) and `short` (y)."""
     return (
         Part("box", (long / 2, thickness / 2, depth / 2), (long / 2, thickness / 2, 0)),
         Part("box", (thickness / 2, (short - thickness) / 2, depth / 2), (thickness / 2, (short + thickness) / 2, 0)),
     )
 
 
-def tee(bar: float, stem: float, thickness: float, depth: float) -> tuple[Part, ...]:
-    """A T: a bar along x and a stem of its own length `stem` along y."""
+def t_shape(bar: float, stem: float, thickness: float, depth: float) -> tuple[Part, ...]:
+    """A bar along x and a stem of its own length `stem` along y."""
     return (
         Part("box", (bar / 2, thickness / 2, depth / 2)),
         Part("box", (thickness / 2, stem / 2, depth / 2), (0, (thickness + stem) / 2, 0)),
@@ -48,7 +48,7 @@ def tee(bar: float, stem: float, thickness: float, depth: float) -> tuple[Part, 
 
 
 def cross(length: float, width: float, thickness: float, depth: float) -> tuple[Part, ...]:
-    """A plus sign: a bar along x, and two arms that reach `width` along y."""
+    """A bar along x, and two arms that reach `width` along y."""
     arm = (width - thickness) / 2
     return (
         Part("box", (length / 2, thickness / 2, depth / 2)),

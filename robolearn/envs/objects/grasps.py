@@ -41,7 +41,7 @@ def plan_grasps(obj: ObjectModel, rest: Rest) -> tuple[Grasp, ...]:
     """
     rotation = rotation_matrix(rest.quat)
     up = rotation[2]
-    free_yaw = obj.revolution and abs(up[2]) > 1 - 1e-6
+    free_yaw = obj.revolution and bool(abs(up[2]) > 1 - 1e-6)
     found = []
     for closing in [np.array([1.0, 0, 0])] if free_yaw else _closings(obj, up):
         best = _best_along(obj, up, rest.height, closing)

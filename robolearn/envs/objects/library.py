@@ -37,12 +37,12 @@ class _Family(NamedTuple):
 
 
 _FAMILIES = {
-    "box": _Family(families.box, ((30, 60), (20, 45), (16, 60)), 12, 4),
-    "cylinder": _Family(families.cylinder, ((18, 56), (18, 80)), 9, 3, True),
+    "box": _Family(families.box, ((30, 58), (20, 45), (16, 84)), 12, 4),
+    "cylinder": _Family(families.cylinder, ((20, 56), (16, 84)), 9, 3, True),
     "capsule": _Family(families.capsule, ((18, 40), (50, 90)), 6, 3, True),
     "ellipsoid": _Family(families.ellipsoid, ((26, 56), (22, 80)), 8, 4, True),
-    "angle": _Family(families.angle, ((46, 70), (32, 50), (14, 22), (16, 36)), 8, 3),
-    "tee": _Family(families.tee, ((46, 64), (20, 36), (14, 22), (16, 36)), 7, 3),
+    "L": _Family(families.l_shape, ((38, 58), (30, 46), (14, 22), (16, 36)), 8, 3),
+    "T": _Family(families.t_shape, ((46, 64), (20, 36), (14, 22), (16, 36)), 7, 3),
     "cross": _Family(families.cross, ((44, 60), (40, 56), (14, 20), (16, 34)), 6, 3),
     "mug": _Family(families.mug, ((38, 50), (36, 56), (12, 16)), 5, 2),
     "frame": _Family(families.frame, ((44, 66), (34, 56), (6, 10), (16, 32)), 6, 2),

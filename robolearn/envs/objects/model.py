@@ -143,7 +143,7 @@ class ObjectModel:
 
     def support(self, direction: ArrayLike) -> float:
         """Largest coordinate of the object along a unit direction of its frame [m]."""
-        return max(part.support(direction) for part in self.parts)
+        return float(max(part.support(direction) for part in self.parts))
 
     @cached_property
     def rests(self) -> tuple[Rest, ...]:
