@@ -1,17 +1,18 @@
 """The torque path in simulation: limiter, motors and physics in one compiled loop.
 
-A request goes the way it goes on the arm. At every tick of the filter the limiter (the function that the safety
-monitor runs, compiled here) sees the request and the joint state as it was `state_delay` ago; what it sends is
-held until the next tick, and MuJoCo steps in between. The loop calls `mj_step` by its address, so that a tick or
-a meter costs nanoseconds and not a call through Python.
+A request goes the way it goes on the arm. At every tick of the filter the limiter (the function that the
+safety monitor runs, compiled here) sees the request and the joint state as it was `state_delay` ago; what it
+sends is held until the next tick, and MuJoCo steps in between. The loop calls `mj_step` by its address, so
+that a tick or a meter costs nanoseconds and not a call through Python.
 
 Gravity. In the model every body of the arm has gravcomp=1, whoever carries its weight in reality:
 
 - An arm that compensates its own weight (Franka): that is the arm's business, the limiter never sees it
   (`gravity` is zero), and the motors apply what was sent.
-- An arm that does not: on the arm, gravity is sent on top of the request. So the limiter is given as `gravity` what
-  MuJoCo's compensation applied in the latest physics step, and bounds the sum in magnitude and rate. The
-  compensation stands for the gravity part of what was sent, and the motors apply the rest, sent - gravity.
+- An arm that does not: on the arm, gravity is sent on top of the request. So the limiter is given as
+  `gravity` what MuJoCo's compensation applied in the latest physics step, and bounds the sum in magnitude and
+  rate. The compensation stands for the gravity part of what was sent, and the motors apply the rest, sent -
+  gravity.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ compiled_limit = _compile(limit)
 
 def as_arrays(parameters: LimiterParameters) -> LimiterParameters:
     """The same parameters, as `compiled_limit` takes them."""
-    columns = {
+    columns: dict[str, Any] = {
         name: np.array(column, dtype=np.float64)
         for name, column in parameters._asdict().items()
         if not isinstance(column, float)
@@ -456,10 +457,10 @@ class TorquePath:
 
     @property
     def peak_force(self) -> float:
-        """Largest magnitude of wrist force minus tare, over physics steps since the meters were zeroed [N]."""
+        """Largest magnitude of wrist force minus tare since the meters were zeroed [N]."""
         return float(self._meters.force[0])
 
     @property
     def mean_force(self) -> float:
-        """Mean magnitude of wrist force minus tare over those physics steps [N]."""
+        """Mean magnitude of wrist force minus tare over the physics steps since then [N]."""
         return float(self._meters.force[1] / self._meters.force[2]) if self._meters.force[2] else 0.0

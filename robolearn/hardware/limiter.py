@@ -1,27 +1,27 @@
 """The torque limiter: one small function between whoever asks for a torque and the motors.
 
-It runs at the contract's filter rate, in the simulation (compiled, see `robolearn.envs.torque_path`) and in the
-safety monitor (as plain Python on lists). It has no memory but the torque that it sent last, which the caller
-hands back as `previous`.
+It runs at the contract's filter rate, in the simulation (compiled, see `robolearn.envs.torque_path`) and in
+the safety monitor (as plain Python on lists). It has no memory but the torque that it sent last, which the
+caller hands back as `previous`.
 
-Hard, for any input: every output is finite, within `tau_max` (gravity included, where we supply it) and within
-`dtau` of the torque sent a tick before. Soft, inside that box: joint position, joint speed and power. A request
-inside every bound comes out bit for bit as it went in.
+Hard, for any input: every output is finite, within `tau_max` (gravity included, where we supply it) and
+within `dtau` of the torque sent a tick before. Soft, inside that box: joint position, joint speed and power.
+A request inside every bound comes out bit for bit as it went in.
 
-The soft bounds. A virtual wall, spring and damper, stands at each position limit, and a damper at each speed limit;
-with x the way to the limit and v the speed towards it, they permit a torque towards the limit of
+The soft bounds. A virtual wall, spring and damper, stands at each position limit, and a damper at each speed
+limit; with x the way to the limit and v the speed towards it, they permit a torque towards the limit of
 
     b = wall_stiffness * x - wall_damping * v        and        b = speed_gain * (dq_max - v),
 
 negative where the joint must brake. Once in force, a torque t goes on accelerating the joint: for the
-reaction time until the limiter sees and acts on what it did, and then while it is withdrawn by dtau a tick, which
-takes long next to the time a light joint needs to reach its top speed. Both cost speed; in units of torque,
-the bound must have room for t + t² / (2 s), with s = dtau * reaction_ticks. So of a positive b only
+reaction time until the limiter sees and acts on what it did, and then while it is withdrawn by dtau a tick,
+which takes long next to the time a light joint needs to reach its top speed. Both cost speed; in units of
+torque, the bound must have room for t + t² / (2 s), with s = dtau * reaction_ticks. So of a positive b only
 
     t = s * (sqrt(1 + 2 b / s) - 1)
 
-is permitted. Without this term a full-torque push makes any gain useful for braking end in a limit cycle at the
-permitted rate of change.
+is permitted. Without this term a full-torque push makes any gain useful for braking end in a limit cycle at
+the permitted rate of change.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CAUSES = ("nonfinite", "magnitude", "rate", "position", "speed", "power")
 NONFINITE, MAGNITUDE, RATE, POSITION, SPEED, POWER = 1, 2, 4, 8, 16, 32
 
 REACTION_TIME = 0.025
-"""s from sending a torque to sending the answer to its effect: 10 ms to see the state, a tick, and some reserve."""
+"""From sending a torque to answering its effect [s]: 10 ms to see the state, a tick, and some reserve."""
 
 _LARGEST_STATE = 1e6
 """rad and rad/s; a joint state beyond it is no measurement and is treated as NaN is."""
@@ -79,9 +79,7 @@ def limiter_parameters(arm: ArmProfile, filter_rate: float) -> LimiterParameters
         InputError: the filter rate is not a positive number, or slower than the soft bounds can work with.
     """
     if not (math.isfinite(filter_rate) and filter_rate * REACTION_TIME >= 1.0):
-        raise InputError(
-            f"filter_rate is {filter_rate!r}; the limiter needs {1.0 / REACTION_TIME:g} ticks per second or more"
-        )
+        raise InputError(f"filter_rate is {filter_rate!r} Hz; it must be {1.0 / REACTION_TIME:g} Hz or more")
     # What we send at one tick reaches an arm with a faster loop as one step, unless it interpolates.
     period = 1.0 / filter_rate if arm.interpolates else min(arm.control_period, 1.0 / filter_rate)
     settings = arm.limiter
@@ -124,13 +122,14 @@ def limit(
 
     What does not make sense is decided so:
 
-    - A NaN or an infinity anywhere in request, q or dq withdraws the request of every joint: half a command is no
-      command, and nothing feeds back on a state that is not a number. Gravity remains, approached at the
-      permitted rate.
+    - A NaN or an infinity anywhere in request, q or dq withdraws the request of every joint: half a command
+      is no command, and nothing feeds back on a state that is not a number. Gravity remains, approached at
+      the permitted rate.
     - A joint whose gravity is not finite keeps its previous torque: zero would drop the arm.
     - A previous torque that is not finite counts as the gravity torque, or as 0 if that is not finite either.
     - A previous torque outside the box counts as the nearest one inside: magnitude goes before rate.
-    - Where a joint is beyond a position limit and too fast as well, the speed bound has the last word.
+    - Where a bound from above is lower than one from below (far beyond a position limit and too fast on the
+      way back), the one from above holds.
     """
     n = len(out)
     causes = 0
@@ -149,20 +148,23 @@ def limit(
         position = float(q[i])
         speed = float(dq[i])
         s = p.dtau[i] * p.reaction_ticks
-        for bound in (POSITION, SPEED):
-            if bound == POSITION:
-                upper = p.wall_stiffness[i] * (p.q_hi[i] - position) - p.wall_damping[i] * speed
-                lower = p.wall_stiffness[i] * (p.q_lo[i] - position) - p.wall_damping[i] * speed
-            else:
-                upper = p.speed_gain[i] * (p.dq_max[i] - speed)
-                lower = p.speed_gain[i] * (-p.dq_max[i] - speed)
-            room = torque * torque / (2.0 * s)
-            if (torque + room if torque > 0.0 else torque) > upper:
-                torque = s * (math.sqrt(1.0 + 2.0 * upper / s) - 1.0) if upper > 0.0 else upper
-                causes |= bound
-            elif (torque - room if torque < 0.0 else torque) < lower:
-                torque = -s * (math.sqrt(1.0 - 2.0 * lower / s) - 1.0) if lower < 0.0 else lower
-                causes |= bound
+        upper = p.wall_stiffness[i] * (p.q_hi[i] - position) - p.wall_damping[i] * speed
+        lower = p.wall_stiffness[i] * (p.q_lo[i] - position) - p.wall_damping[i] * speed
+        cause_above = cause_below = POSITION
+        if p.speed_gain[i] * (p.dq_max[i] - speed) < upper:
+            upper = p.speed_gain[i] * (p.dq_max[i] - speed)
+            cause_above = SPEED
+        if p.speed_gain[i] * (-p.dq_max[i] - speed) > lower:
+            lower = p.speed_gain[i] * (-p.dq_max[i] - speed)
+            cause_below = SPEED
+        lower = min(lower, upper)
+        room = torque * torque / (2.0 * s)
+        if (torque + room if torque > 0.0 else torque) > upper:
+            torque = s * (math.sqrt(1.0 + 2.0 * upper / s) - 1.0) if upper > 0.0 else upper
+            causes |= cause_above
+        elif (torque - room if torque < 0.0 else torque) < lower:
+            torque = s * (1.0 - math.sqrt(1.0 - 2.0 * lower / s)) if lower < 0.0 else lower
+            causes |= cause_below
         if torque * speed > 0.0:
             power += min(abs(torque), p.tau_max[i]) * abs(speed)
         out[i] = torque
