@@ -1,7 +1,7 @@
 """The arm in MuJoCo: a profile becomes bodies, torque motors, a gripper and the sensors of its wrist.
 
-Contact groups: geoms of the arm have contype 2 and conaffinity 1, so that they collide with the world and with objects
-(MuJoCo's default contype 1, conaffinity 1) but never with one another.
+Contact groups: geoms of the arm have contype 2 and conaffinity 1, so that they collide with the world and with
+objects (MuJoCo's default contype 1, conaffinity 1) but never with one another.
 """
 
 from __future__ import annotations
@@ -56,14 +56,16 @@ def add_arm(
 ) -> mujoco.MjsBody:
     """Add the arm to `spec`, its base at `pos` [m] and `quat` (wxyz) in the world; return the hand's body.
 
-    Added are: the bodies of the profile's links, then "hand", "left_finger", "right_finger"; one motor a joint,
-    `motor_name(joint)`, whose ctrl is the joint's torque [N·m]; the actuator "gripper", whose ctrl is the width to
-    hold [m]; the site "grip" between the pads (z out of the hand, y the closing axis); the site "wrist" at the flange
-    with the sensors "wrist_force" [N] and "wrist_torque" [N·m], what the hand does to the arm, in the hand's frame;
-    the geoms "left_pad" and "right_pad". Gravity is taken off every body of the arm (gravcomp 1).
+    Added are: the bodies of the profile's links, then "hand", "left_finger", "right_finger"; one motor a
+    joint, `motor_name(joint)`, whose ctrl is the joint's torque [N·m]; the actuator "gripper", whose ctrl is the
+    width to hold [m]; the geoms "left_pad" and "right_pad"; the site "grip" between them (z out of the hand, y
+    the closing axis); the site "wrist" at the flange with the sensors "wrist_force" [N] and "wrist_torque"
+    [N·m]: what the arm does to the hand, in the hand's frame, the hand's weight included. MuJoCo adds the
+    joint torques that carry the arm's own weight (gravcomp 1 on its bodies), as an arm does that compensates
+    gravity; set model.body_gravcomp to 0 for one that does not.
 
-    With a user's MJCF the bodies and geoms are the file's, their names prefixed with MJCF_PREFIX; its actuators, tendons,
-    sensors and keyframes are dropped, and motors, gripper, sites and sensors added as above.
+    With a user's MJCF the bodies and geoms are the file's, their names prefixed with MJCF_PREFIX; its actuators,
+    tendons, sensors and keyframes are dropped, and motors, gripper, sites and sensors added as above.
 
     Raises:
         InputError: the user's MJCF cannot be read or lacks a name that the profile gives.
@@ -107,7 +109,7 @@ class ArmHandles:
 
 
 def arm_handles(model: mujoco.MjModel, arm: ArmProfile) -> ArmHandles:
-    """Find the arm that `add_arm` put into `model`. Raises InputError if a joint, motor, site or sensor is missing."""
+    """Find the arm that `add_arm` put into `model`. Raises InputError if it was not."""
 
     def find(kind: mujoco.mjtObj, what: str, name: str) -> int:
         index = mujoco.mj_name2id(model, kind, name)
@@ -115,23 +117,27 @@ def arm_handles(model: mujoco.MjModel, arm: ArmProfile) -> ArmHandles:
             raise InputError(f"the model has no {what} {name!r}: arm {arm.name!r} was not added to it")
         return int(index)
 
-    def addresses(table: NDArray[np.int32], kind: mujoco.mjtObj, what: str, names: tuple[str, ...]) -> NDArray[np.int64]:
-        return np.array([int(table[find(kind, what, name)]) for name in names], dtype=np.int64)
+    def joints(table: NDArray[np.int32], names: tuple[str, ...]) -> NDArray[np.int64]:
+        found = [find(mujoco.mjtObj.mjOBJ_JOINT, "joint", name) for name in names]
+        return table[found].astype(np.int64)
 
-    joint, sensor = mujoco.mjtObj.mjOBJ_JOINT, mujoco.mjtObj.mjOBJ_SENSOR
-    actuator = mujoco.mjtObj.mjOBJ_ACTUATOR
-    joints, fingers = _joint_names(arm), _finger_joints(arm)
+    def actuator(name: str) -> int:
+        return find(mujoco.mjtObj.mjOBJ_ACTUATOR, "actuator", name)
+
+    def sensor(name: str) -> int:
+        return int(model.sensor_adr[find(mujoco.mjtObj.mjOBJ_SENSOR, "sensor", name)])
+
     return ArmHandles(
-        qpos=addresses(model.jnt_qposadr, joint, "joint", joints),
-        dof=addresses(model.jnt_dofadr, joint, "joint", joints),
-        motors=np.array([find(actuator, "motor", motor_name(name)) for name in arm.joint_names], dtype=np.int64),
-        finger_qpos=addresses(model.jnt_qposadr, joint, "joint", fingers),
-        finger_dof=addresses(model.jnt_dofadr, joint, "joint", fingers),
-        gripper=find(actuator, "actuator", GRIPPER_ACTUATOR),
+        qpos=joints(model.jnt_qposadr, _joint_names(arm)),
+        dof=joints(model.jnt_dofadr, _joint_names(arm)),
+        motors=np.array([actuator(motor_name(joint)) for joint in arm.joint_names], dtype=np.int64),
+        finger_qpos=joints(model.jnt_qposadr, _finger_joints(arm)),
+        finger_dof=joints(model.jnt_dofadr, _finger_joints(arm)),
+        gripper=actuator(GRIPPER_ACTUATOR),
         hand=find(mujoco.mjtObj.mjOBJ_BODY, "body", MJCF_PREFIX + arm.mjcf.hand if arm.mjcf else HAND),
         grip=find(mujoco.mjtObj.mjOBJ_SITE, "site", GRIP_SITE),
-        wrist_force=int(model.sensor_adr[find(sensor, "sensor", WRIST_FORCE)]),
-        wrist_torque=int(model.sensor_adr[find(sensor, "sensor", WRIST_TORQUE)]),
+        wrist_force=sensor(WRIST_FORCE),
+        wrist_torque=sensor(WRIST_TORQUE),
     )
 
 
@@ -168,15 +174,16 @@ def _joint_range(spec: mujoco.MjSpec, arm: ArmProfile, i: int) -> list[float]:
 def _build_gripper(
     spec: mujoco.MjSpec, arm: ArmProfile, last: mujoco.MjsBody, flange: mujoco.MjsFrame
 ) -> mujoco.MjsBody:
-    gripper = arm.gripper
-    assert gripper.hand and gripper.finger and gripper.finger_base and gripper.pad  # read whenever there is no MJCF
+    gripper, bodies = arm.gripper, arm.gripper.bodies
+    assert bodies is not None  # they are read whenever there is no MJCF
     hand = last.add_body(name=HAND, pos=gripper.pos, quat=gripper.quat, gravcomp=1.0)
     hand.set_frame(flange)
-    _set_inertia(hand, gripper.hand)
-    _add_shapes(hand, gripper.hand_shapes)
-    turned = ((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))  # the right finger is the left one turned by pi about z
+    _set_inertia(hand, bodies.hand)
+    _add_shapes(hand, bodies.hand_shapes)
+    pad = Shape("box", bodies.pad.size, bodies.pad.pos, (1.0, 0.0, 0.0, 0.0), bodies.pad.rgba)
+    turned = ((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))  # the right finger is the left one, by pi about z
     for side, name, joint, quat in zip(("left", "right"), FINGER_BODIES, FINGER_JOINTS, turned, strict=True):
-        finger = hand.add_body(name=name, pos=gripper.finger_base, quat=quat, gravcomp=1.0)
+        finger = hand.add_body(name=name, pos=bodies.finger_base, quat=quat, gravcomp=1.0)
         finger.add_joint(
             name=joint,
             type=mujoco.mjtJoint.mjJNT_SLIDE,
@@ -186,9 +193,8 @@ def _build_gripper(
             armature=gripper.finger_armature,
             damping=gripper.finger_damping,
         )
-        _set_inertia(finger, gripper.finger)
-        _add_shapes(finger, gripper.finger_shapes)
-        pad = Shape("box", gripper.pad.size, gripper.pad.pos, (1.0, 0.0, 0.0, 0.0), gripper.pad.rgba)
+        _set_inertia(finger, bodies.finger)
+        _add_shapes(finger, bodies.finger_shapes)
         _add_shapes(finger, (pad,), name=f"{side}_pad", friction=gripper.pad_friction, condim=4)
     coupling = spec.add_equality(
         type=mujoco.mjtEq.mjEQ_JOINT,
@@ -196,7 +202,7 @@ def _build_gripper(
         name1=FINGER_JOINTS[0],
         name2=FINGER_JOINTS[1],
     )
-    coupling.data = [0.0, 1.0] + [0.0] * (len(coupling.data) - 2)  # left = 0 + 1 right; its length is MuJoCo's
+    coupling.data = [0.0, 1.0] + [0.0] * (len(coupling.data) - 2)  # left = 0 + 1 * right; length as MuJoCo's
     return hand
 
 
@@ -225,9 +231,8 @@ def _add_actuators(spec: mujoco.MjSpec, arm: ArmProfile) -> None:
     for i, joint in enumerate(_joint_names(arm)):
         torque = [-arm.tau_max[i], arm.tau_max[i]]
         name = motor_name(arm.joint_names[i])
+        # With MuJoCo's default gain and bias an actuator's force is its ctrl.
         motor = spec.add_actuator(name=name, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
-        motor.set_to_motor()
-        motor.gear = [1, 0, 0, 0, 0, 0]
         motor.ctrllimited = motor.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
         motor.ctrlrange = motor.forcerange = torque
     gripper = arm.gripper
@@ -235,9 +240,10 @@ def _add_actuators(spec: mujoco.MjSpec, arm: ArmProfile) -> None:
     for joint in _finger_joints(arm):
         width.wrap_joint(joint, 1.0)
     servo = spec.add_actuator(name=GRIPPER_ACTUATOR, target=WIDTH_TENDON, trntype=mujoco.mjtTrn.mjTRN_TENDON)
-    # The damping is in the joints: a saturated actuator would lose its own.
-    servo.set_to_position(kp=gripper.stiffness)
-    servo.gear = [1, 0, 0, 0, 0, 0]
+    # Force = stiffness * (ctrl - width). The damping is in the joints: a saturated actuator would lose its own.
+    servo.biastype = mujoco.mjtBias.mjBIAS_AFFINE
+    servo.gainprm = [gripper.stiffness] + [0.0] * (len(servo.gainprm) - 1)
+    servo.biasprm = [0.0, -gripper.stiffness] + [0.0] * (len(servo.biasprm) - 2)
     servo.ctrllimited = servo.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
     servo.ctrlrange = [0.0, gripper.max_width]
     servo.forcerange = [-gripper.force, gripper.force]
@@ -253,17 +259,17 @@ def _attach_mjcf(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quate
     for group in (child.actuators, child.sensors, child.keys, child.tendons):
         for element in list(group):
             child.delete(element)
-    for key, kind, names in (
-        ("joints.names", "joint", arm.joint_names),
-        ("mjcf.fingers", "joint", source.fingers),
-        ("mjcf.hand", "body", (source.hand,)),
-        ("mjcf.pads", "geom", source.pads),
+    for key, kind, names, elements in (
+        ("joints.names", "joint", arm.joint_names, child.joints),
+        ("mjcf.fingers", "joint", source.fingers, child.joints),
+        ("mjcf.hand", "body", (source.hand,), child.bodies),
+        ("mjcf.pads", "geom", source.pads, child.geoms),
     ):
-        there = [element.name for element in getattr(child, f"{kind}s" if kind != "body" else "bodies")]
+        there = [element.name for element in elements if element.name]
         for name in names:
             if name not in there:
-                named = ", ".join(n for n in there if n)
-                raise InputError(f"{source.file}: has no {kind} {name!r} ({key} of arm {arm.name!r}); it has {named}")
+                wanted = f"{kind} {name!r} ({key} of arm {arm.name!r})"
+                raise InputError(f"{source.file}: has no {wanted}; it has {', '.join(there)}")
     for i, name in enumerate(arm.joint_names):
         joint = child.joint(name)
         joint.limited, joint.range = mujoco.mjtLimited.mjLIMITED_TRUE, _joint_range(child, arm, i)

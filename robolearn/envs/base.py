@@ -16,11 +16,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from robolearn.camera import Camera
+from robolearn.contract import Action, Channel, Contract
 from robolearn.envs.arm import ArmHandles, add_arm, arm_handles
 from robolearn.envs.commands import COMMANDS, Command, command_space, make_command
 from robolearn.envs.kinematics import DOWN, reach
 from robolearn.envs.operational_space import OperationalSpace
-from robolearn.envs.randomisation import tier
+from robolearn.envs.randomisation import CLEAN, tier
 from robolearn.envs.rendering import Renderer, asset_counts
 from robolearn.envs.surroundings import Surroundings, add_surroundings
 from robolearn.envs.torque_path import TorquePath
@@ -33,6 +35,7 @@ Array = NDArray[np.float64]
 CHANNELS = ("q", "dq", "tau", "gripper", "wrench", "state")
 VIDEO = View("video", "base", (1.25, -0.75, 0.65), (0.42, 0.0, 0.15), (0, 0, 1), 0.75, 480, 480)
 SCENES_KEPT = 128
+STATE_DELAY = 0.01  # age of the joint state that the limiter acts on: the wire and the driver [s]
 
 
 @dataclass(frozen=True)
@@ -286,6 +289,11 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return self.scene.handles
 
     @property
+    def noise_torque(self) -> Array:
+        """Torques that disturb the arm noticeably within a control step, shape (n,) [N·m]: a twentieth of its strength."""
+        return self.arm.tau_max / 20
+
+    @property
     def max_steps(self) -> int:
         """Control steps until the time limit."""
         return round(self.config.episode_seconds * self.config.control_rate)
@@ -294,6 +302,47 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
     def width(self) -> float:
         """Distance between the finger pads [m]."""
         return float(self.data.qpos[self.handles.finger_qpos].sum())
+
+    def contract(self, history: int = 1) -> Contract:
+        """What a policy trained here requires of whoever runs it; privileged state is no part of it."""
+        n, nominal, config = self.arm.n, CLEAN, self.config
+        known = {
+            "q": Channel("q", "rad", n, per_joint=True),
+            "dq": Channel("dq", "rad/s", n, per_joint=True),
+            "tau": Channel("tau", "N·m", n, per_joint=True),
+            "gripper": Channel("gripper", "m, m/s", 2),
+            "wrench": Channel("wrench", "N, N·m", 6),
+        }
+        cameras = []
+        for item in config.observe:
+            if item not in known and item != "state":
+                view = self.views[item.removesuffix("_depth")]
+                camera = Camera.from_fovy(
+                    item,
+                    view.width,
+                    view.height,
+                    view.fovy,
+                    frame=view.frame,
+                    position=view.position,
+                    quaternion=tuple(view.optical_quaternion.tolist()),
+                    delay=nominal.observation_delay[0],
+                    encoding="rgb8" if item in self.views else "depth",
+                )
+                cameras.append(camera)
+        limiter = self.scene.path.parameters._asdict()
+        size, unit = {"torque": (n, "N·m"), "impedance": (n, "rad"), "pose": (6, "m, rad")}[config.action]
+        return Contract(
+            arm=self.arm.name,
+            joints=self.arm.joint_names,
+            proprioception=tuple(known[item] for item in config.observe if item in known),
+            cameras=tuple(cameras),
+            action=Action(config.action, size, unit, gripper=True),
+            control_rate=config.control_rate,
+            filter_rate=config.filter_rate,
+            limiter={k: tuple(v) if isinstance(v, list) else v for k, v in limiter.items()},
+            delays={"observation": nominal.observation_delay[0], "action": nominal.action_delay[0], "state": STATE_DELAY},
+            history=history,
+        )
 
     def grip_pose(self) -> tuple[Array, Array]:
         """Position (3,) [m] and rotation (3, 3) of the point between the finger pads; z points out of the hand."""
@@ -356,7 +405,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
             self.arm,
             physics_rate=self.physics_rate,
             filter_rate=self.config.filter_rate,
-            state_delay=0.01,
+            state_delay=STATE_DELAY,
         )
         scene = Scene(
             model,

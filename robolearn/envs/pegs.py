@@ -171,8 +171,8 @@ class ContactSettings:
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
         spec.option.impratio = self.impratio
-        # A face on a face needs more than one contact point: with one, a tight peg tilts through the wall. MuJoCo 3
-        # has to be asked for it; later it is on by default.
+        # A face on a face needs more than one contact point: with one, a tight peg tilts through the wall.
+        # MuJoCo 3 has to be asked for it; later it is on by default.
         if hasattr(mujoco.mjtEnableBit, "mjENBL_MULTICCD"):
             spec.option.enableflags |= int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
 
@@ -181,8 +181,10 @@ PHYSICS_RATES = ((0.002, 400), (0.001, 800), (0.0005, 1000), (0.0, 2000))
 """From which clearance (m) on each physics rate (Hz) keeps penetration small: benchmarks/contact.py."""
 
 
-def contact_settings(clearance: float) -> ContactSettings:
-    """Settings for a clearance (m, per side): at 30 N the 99th percentile of penetration is below a fifth of it.
+def contact_settings(clearance: float, physics_rate: int | None = None) -> ContactSettings:
+    """Settings for a clearance (m, per side): the 99th percentile of penetration at 30 N is below a fifth of it.
+
+    That holds at the rate (Hz) chosen here, or a higher one asked for.
 
     The time constant is the shortest that MuJoCo allows, two steps. A softer constraint sinks in further
     under a steady force, a harder one (solimp nearer to 1) bounces and hits harder; 0.99 lies between. The
@@ -190,7 +192,7 @@ def contact_settings(clearance: float) -> ContactSettings:
     in the hand. Creep under a load is a velocity, to first order load / mass * (1 - solimp) / impratio *
     time constant / 2, which impratio keeps small.
     """
-    rate = next(rate for smallest, rate in PHYSICS_RATES if clearance >= smallest)
+    rate = physics_rate or next(rate for smallest, rate in PHYSICS_RATES if clearance >= smallest)
     solimp = (0.99, 0.99, 0.001, 0.5, 2.0)
     return ContactSettings(
         physics_rate=rate,
@@ -204,14 +206,16 @@ def contact_settings(clearance: float) -> ContactSettings:
     )
 
 
-def add_peg(spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "peg") -> Any:
-    """Add the free peg and return its body (an MjsBody).
+def add_peg(
+    spec: mujoco.MjSpec, geometry: PegGeometry, name: str = "peg", settings: ContactSettings | None = None
+) -> Any:
+    """Add the free peg and return its body (an MjsBody); `settings` are `contact_settings` of its clearance.
 
     Joint `<name>_joint`, geoms `<name>_shaft` and `<name>_handle`, sites `<name>_tip` (middle of the tip, z
     pointing down out of it) and `<name>_grip` (the body frame). The peg's contact parameters win over those
     of whatever it touches (geom priority 1).
     """
-    settings = contact_settings(geometry.clearance)
+    settings = settings or contact_settings(geometry.clearance)
     length, half_width = geometry.shaft_length, geometry.width / 2
     middle = (0.0, 0.0, -(HANDLE[2] + length) / 2)
     body = spec.worldbody.add_body(name=name)

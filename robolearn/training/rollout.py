@@ -1,0 +1,115 @@
+"""One episode: an actor in an environment, a teacher looking over its shoulder, and the record of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.data.builder import EpisodeBuilder
+from robolearn.data.episode import Episode, Outcome, Source
+from robolearn.envs.base import ManipulationEnv
+from robolearn.hardware.limiter import CAUSES
+
+Observation = dict[str, NDArray[Any]]
+
+
+class Actor(Protocol):
+    """What chooses actions."""
+
+    def reset(self) -> None:
+        """Forget the past: an episode begins."""
+
+    def act(self, observation: Observation) -> NDArray[np.float32]:
+        """The action for one observation, shape (a,)."""
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """Everything that determines an episode, small enough to send anywhere.
+
+    Attributes:
+        task: name of the task.
+        changes: fields of the task's configuration that differ from its defaults.
+        seed: of the environment, and of everything random in the actor.
+        policy: file of the policy that acts; None if the teacher acts alone.
+        teacher_share: probability that the teacher acts through the whole episode although there is a policy.
+        noise: standard deviation of the torque noise that disturbs whoever acts, as a share of `noise_torque`.
+        labels: whether to record what the teacher would have done.
+    """
+
+    task: str
+    changes: dict[str, Any]
+    seed: int
+    policy: str | None = None
+    teacher_share: float = 0.0
+    noise: float = 0.0
+    labels: bool = False
+
+
+NOISE_RENEWAL = 0.25  # probability per step that the disturbance changes; half of the time there is none
+
+
+def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) -> Episode:
+    """Run one episode and return its record.
+
+    With noise, a torque that stays for some steps pushes the arm off the actor's path, so that the record also shows the way back
+    (DART: Laskey et al., CoRL 2017). The disturbance is no part of `requested`.
+
+    Args:
+        env: of the spec's task and configuration.
+        spec: what to do.
+        actor: the spec's policy, loaded; None for the teacher.
+    """
+    rng = np.random.default_rng([spec.seed, 1])
+    observation, _ = env.reset(seed=spec.seed)
+    if actor is not None:
+        actor.reset()
+    taught = actor is None or bool(rng.random() < spec.teacher_share)
+    builder = EpisodeBuilder(
+        env.contract(),
+        observation,
+        0.0,
+        task=spec.task,
+        config=asdict(env.config),
+        seed=spec.seed,
+        info={**env.sampled, "noise": spec.noise},
+        capacity=env.max_steps,
+    )
+    period = 1.0 / env.config.control_rate
+    push = np.zeros(env.action_space.shape or (0,), np.float32)
+    path, done, info = env.scene.path, False, {}
+    while not done:
+        if spec.noise and rng.random() < NOISE_RENEWAL:
+            push[:-1] = spec.noise * env.noise_torque * rng.standard_normal(env.arm.n) * (rng.random() < 0.5)
+        expert = env.teacher() if taught or spec.labels else None
+        action = expert if taught or actor is None else actor.act(observation)
+        assert action is not None
+        observation, reward, terminated, truncated, info = env.step(action + push)
+        done = terminated or truncated
+        builder.append(
+            requested=action,
+            filtered=info["filtered"],
+            sent=info["sent"],
+            observation=observation,
+            stamp=(builder.steps + 1) * period,
+            reward=reward,
+            reward_terms=info["reward_terms"],
+            source=Source.TEACHER if taught else Source.POLICY,
+            expert=expert,
+        )
+    outcome = Outcome(
+        success=bool(info["success"]),
+        reason=info["reason"],
+        steps=builder.steps,
+        seconds=builder.steps * period,
+        peak_force=path.peak_force,
+        mean_force=path.mean_force,
+        drops=int(info["reason"] == "dropped"),
+        interventions={cause: int(count) for cause, count in zip(CAUSES, path.altered, strict=True)},
+        ticks=path.ticks,
+        jerk=path.torque_rate_rms,
+    )
+    return builder.finish(outcome)
