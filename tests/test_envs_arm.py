@@ -17,8 +17,10 @@ from robolearn.hardware.arm import ARMS, ArmProfile, load_arm
 NAMES = ("panda", "fr3")
 
 
-def scene(arm: ArmProfile, rate: int = 400, box: float = 0.0) -> tuple[mujoco.MjModel, mujoco.MjData, ArmHandles]:
-    """The arm at home, open, above a floor; with a cube of half size `box` [m] between its pads if that is not 0."""
+def scene(
+    arm: ArmProfile, rate: int = 400, box: float = 0.0
+) -> tuple[mujoco.MjModel, mujoco.MjData, ArmHandles]:
+    """The arm at home, open, on a floor; a cube of half size `box` [m] between its pads if that is not 0."""
     spec = mujoco.MjSpec()
     spec.option.timestep = 1.0 / rate
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -64,7 +66,9 @@ def test_handles_address_what_they_name(name: str) -> None:
     for body in [f"link{i}" for i in range(8)] + ["hand", "left_finger", "right_finger"]:
         assert model.body_gravcomp[model.body(body).id] == 1.0
     np.testing.assert_allclose(model.jnt_range[:7], np.stack([arm.q_min, arm.q_max], axis=1), rtol=1e-14)
-    np.testing.assert_array_equal(model.actuator_ctrlrange[handles.motors], np.stack([-arm.tau_max, arm.tau_max], 1))
+    np.testing.assert_array_equal(
+        model.actuator_ctrlrange[handles.motors], np.stack([-arm.tau_max, arm.tau_max], 1)
+    )
     np.testing.assert_array_equal(model.actuator_ctrlrange[handles.gripper], [0.0, 0.08])
 
 
@@ -74,7 +78,9 @@ def test_limits_whatever_the_specifications_unit(degree: bool) -> None:
     spec.compiler.degree = degree
     arm = load_arm("panda")
     add_arm(spec, arm)
-    np.testing.assert_allclose(spec.compile().jnt_range[:7], np.stack([arm.q_min, arm.q_max], axis=1), rtol=1e-14)
+    np.testing.assert_allclose(
+        spec.compile().jnt_range[:7], np.stack([arm.q_min, arm.q_max], axis=1), rtol=1e-14
+    )
 
 
 def test_handles_without_arm() -> None:
@@ -84,7 +90,7 @@ def test_handles_without_arm() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_kinematics_are_the_published_ones(name: str) -> None:
-    """Flange and fingers against the product of Craig's Denavit-Hartenberg matrices of Franka's documentation."""
+    """Flange and tool centre against Craig's Denavit-Hartenberg matrices from Franka's documentation."""
     arm = load_arm(name)
     model, data, handles = scene(arm)
     a = [0, 0, 0, 0.0825, -0.0825, 0, 0.088]
@@ -97,7 +103,12 @@ def test_kinematics_are_the_published_ones(name: str) -> None:
         for i in range(7):
             c, s, ca, sa = np.cos(q[i]), np.sin(q[i]), np.cos(alpha[i]), np.sin(alpha[i])
             frame = frame @ np.array(
-                [[c, -s, 0, a[i]], [s * ca, c * ca, -sa, -d[i] * sa], [s * sa, c * sa, ca, d[i] * ca], [0, 0, 0, 1]]
+                [
+                    [c, -s, 0, a[i]],
+                    [s * ca, c * ca, -sa, -d[i] * sa],
+                    [s * sa, c * sa, ca, d[i] * ca],
+                    [0, 0, 0, 1],
+                ]
             )
         flange = frame @ np.array([0, 0, 0.107, 1])
         tcp = frame @ np.array([0, 0, 0.107 + 0.1034, 1])
@@ -105,13 +116,17 @@ def test_kinematics_are_the_published_ones(name: str) -> None:
         mujoco.mj_kinematics(model, data)
         np.testing.assert_allclose(data.xpos[handles.hand], flange[:3], atol=1e-12)
         np.testing.assert_allclose(data.site_xpos[handles.grip], tcp[:3], atol=1e-12)
-        yaw = np.array([[1, 1, 0], [-1, 1, 0], [0, 0, np.sqrt(2)]]) / np.sqrt(2)  # the hand is mounted at -45 degrees
-        np.testing.assert_allclose(data.site_xmat[handles.grip].reshape(3, 3), frame[:3, :3] @ yaw, atol=1e-12)
+        h = np.sqrt(0.5)
+        yaw = np.array([[h, h, 0], [-h, h, 0], [0, 0, 1]])  # the hand is mounted at -45 degrees
+        np.testing.assert_allclose(
+            data.site_xmat[handles.grip].reshape(3, 3), frame[:3, :3] @ yaw, atol=1e-12
+        )
 
 
-# Gravity vector and mass matrix (diagonal, then elements 12, 23, 24, 36 counted from 1) at three postures. They were
-# computed once, outside of this repository, by evaluating get_GravityVector.m and get_MassMatrix.m of Gaz et al. (RA-L 2019;
-# github.com/marcocognetti/FrankaEmikaPandaDynModel, commit 24d85ce), an arm without a hand, gravity 9.80665 m/s².
+# Gravity vector and mass matrix (diagonal, then elements 12, 23, 24, 36 counted from 1) at three postures,
+# computed once, outside of this repository, by evaluating get_GravityVector.m and get_MassMatrix.m of Gaz et al.
+# (RA-L 2019; github.com/marcocognetti/FrankaEmikaPandaDynModel, commit 24d85ce): an arm without a hand, gravity
+# 9.80665 m/s².
 GAZ = [
     (
         [0.0, -0.7853981633974483, 0.0, -2.356194490192345, 0.0, 1.5707963267948966, 0.7853981633974483],
@@ -132,11 +147,14 @@ GAZ = [
 
 
 @pytest.mark.parametrize(("q", "gravity", "inertia"), GAZ)
-def test_panda_dynamics_are_the_identified_ones(q: list[float], gravity: list[float], inertia: list[float]) -> None:
-    """The expressions use the least-squares dynamic coefficients, our links the *feasible* parameters that the same
-    paper retrieves from them under physical bounds. These two published sets differ: over 300 random postures by at most
-    0.20 N·m in gravity (of up to 50) and 0.052 kg·m² in the mass matrix; the wrist's own inertias are the worst in
-    relation (element 77 is 0.0013 there, 0.0049 kg·m² here). The tolerances are these differences, not rounding."""
+def test_panda_dynamics_are_the_identified_ones(
+    q: list[float], gravity: list[float], inertia: list[float]
+) -> None:
+    """The expressions use the least-squares dynamic coefficients, our links the *feasible* parameters that the
+    same paper retrieves from them under physical bounds. The two published sets differ: over 300 random
+    postures by at most 0.20 N·m in gravity (of up to 50) and 0.052 kg·m² in the mass matrix; relatively worst
+    are the wrist's own inertias (element 77 is 0.0013 there, 0.0049 kg·m² here). The tolerances are these
+    differences, not rounding."""
     arm = load_arm("panda")
     model, data, handles = scene(arm)
     model.opt.gravity[:] = [0, 0, -9.80665]
@@ -238,7 +256,7 @@ def test_it_grasps_with_the_profiles_force_and_the_wrist_feels_the_weight() -> N
     model.opt.gravity[2] = weightless
     mujoco.mj_step(model, data, 40)
     # z of the hand points down: the arm holds hand and box up
-    weight = 9.81 * (0.2 + arm.gripper.hand.mass + 2 * arm.gripper.finger.mass)
+    weight = 9.81 * (0.2 + arm.gripper.bodies.hand.mass + 2 * arm.gripper.bodies.finger.mass)
     assert data.sensordata[handles.wrist_force + 2] - empty == pytest.approx(-weight, rel=0.05)
     assert np.linalg.norm(data.body("box").xpos - data.site_xpos[handles.grip]) < 2e-3
 
@@ -276,7 +294,9 @@ def test_base_pose() -> None:
     mujoco.mj_kinematics(model, data)
     _, reference, _ = scene(arm)
     grip = reference.site_xpos[handles.grip]
-    np.testing.assert_allclose(data.site_xpos[handles.grip], [0.1 - grip[0], -0.2 - grip[1], 0.3 + grip[2]], atol=1e-12)
+    np.testing.assert_allclose(
+        data.site_xpos[handles.grip], [0.1 - grip[0], -0.2 - grip[1], 0.3 + grip[2]], atol=1e-12
+    )
 
 
 def test_a_third_arm_from_a_file_of_its_own(tmp_path: Path) -> None:
@@ -393,7 +413,10 @@ def test_a_users_mjcf_takes_the_arms_place(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"hand": "paw"}, r"arm\.xml: has no body 'paw' \(mjcf\.hand of arm 'panda'\); it has .*palm"),
-        ({"fingers": ["finger_a", "thumb"]}, r"has no joint 'thumb' \(mjcf\.fingers .*; it has shoulder, elbow, wrist"),
+        (
+            {"fingers": ["finger_a", "thumb"]},
+            r"has no joint 'thumb' \(mjcf\.fingers .*; it has shoulder, elbow, wrist",
+        ),
         ({"pads": ["tip_c"]}, r"has no geom 'tip_c' \(mjcf\.pads"),
     ],
 )
@@ -405,8 +428,14 @@ def test_a_name_that_the_mjcf_lacks(tmp_path: Path, changes: dict, message: str)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"file": "other.xml"}, r"mjcf\.file is 'other\.xml'; it must be a MuJoCo XML file; there is none at .*other\.xml"),
-        ({"file": "$NO_SUCH_ROOT/a.xml"}, r"mjcf\.file is '\$NO_SUCH_ROOT/a\.xml'; it must be a path whose environment"),
+        (
+            {"file": "other.xml"},
+            r"mjcf\.file is 'other\.xml'; it must be a MuJoCo XML file; there is none at .*other\.xml",
+        ),
+        (
+            {"file": "$NO_SUCH_ROOT/a.xml"},
+            r"mjcf\.file is '\$NO_SUCH_ROOT/a\.xml'; it must be a path whose environment",
+        ),
         ({"fingers": ["finger_a"]}, r"mjcf\.fingers is \['finger_a'\]; it must be a list of two joint names"),
     ],
 )
@@ -422,7 +451,9 @@ def test_an_mjcf_that_is_broken(tmp_path: Path) -> None:
         add_arm(mujoco.MjSpec(), load_arm(path))
 
 
-@pytest.mark.skipif("MENAGERIE_ROOT" not in os.environ, reason="needs a copy of MuJoCo Menagerie in $MENAGERIE_ROOT")
+@pytest.mark.skipif(
+    "MENAGERIE_ROOT" not in os.environ, reason="needs a copy of MuJoCo Menagerie in $MENAGERIE_ROOT"
+)
 def test_menageries_panda_takes_the_arms_place(tmp_path: Path) -> None:
     values = yaml.safe_load((ARMS / "panda.yaml").read_text())
     for key in ("links", "flange"):

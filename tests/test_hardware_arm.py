@@ -71,7 +71,9 @@ def test_fr3_limits_are_frankas() -> None:
 
 
 def test_unknown_arm_names_the_choices() -> None:
-    with pytest.raises(InputError, match=r"unknown arm 'pandas' \(did you mean 'panda'\?\): choose one of fr3, panda"):
+    with pytest.raises(
+        InputError, match=r"unknown arm 'pandas' \(did you mean 'panda'\?\): choose one of fr3, panda"
+    ):
         load_arm("pandas")
 
 
@@ -113,7 +115,11 @@ def set_in(values: dict, key: str, value: object) -> None:
         ("joints.tau_max", None, r"joints\.tau_max is missing; it must be a list of 7 numbers"),
         ("joints.tau", [1.0], r"in joints: unknown key 'tau' .*choose one of names, q_min"),
         ("joints.names.1", "panda_joint1", r"joints\.names is .*; it must be a list of different texts"),
-        ("joints.q_max.0", -3.0, r"joints\.q_max\[0\] is -3\.0; it must be above q_min\[0\], which is -2\.8973"),
+        (
+            "joints.q_max.0",
+            -3.0,
+            r"joints\.q_max\[0\] is -3\.0; it must be above q_min\[0\], which is -2\.8973",
+        ),
         ("joints.home.5", -1.0, r"joints\.home\[5\] is -1\.0; it must be in \[-0\.0175, 3\.7525\]"),
         ("joints.names", [], r"joints\.names is \[\]; it must be a list of different texts"),
         ("control.interpolates", "no", r"control\.interpolates is 'no'; it must be true or false"),
@@ -122,16 +128,36 @@ def set_in(values: dict, key: str, value: object) -> None:
         ("name", "", r"name is ''; it must be a text that is not empty"),
         ("limiter.tau_margin.6", 12.0, r"limiter\.tau_margin\[6\] is 12\.0; it must be below 12"),
         ("limiter.q_margin.5", 2.0, r"limiter\.q_margin\[5\] is 2\.0; it must be below 1\.885"),
-        ("links.1.joint", "panda_joint2", r"links\[1\]\.joint is 'panda_joint2'; it must be 'panda_joint1', the next"),
+        (
+            "links.1.joint",
+            "panda_joint2",
+            r"links\[1\]\.joint is 'panda_joint2'; it must be 'panda_joint1', the next",
+        ),
         ("links.2.joint", None, r"links\[2\]\.joint is None; it must be 'panda_joint2'"),
         ("links.0.name", "hand", r"links\[0\]\.name is 'hand'; it must be another than"),
         ("links.3.mass", 0, r"links\[3\]\.mass is 0; it must be a number in \[1e-06, 1000\]"),
-        ("links.3.inertia.0", 1.0, r"links\[3\]\.inertia is .*principal moments positive, none above the sum"),
+        (
+            "links.3.inertia.0",
+            1.0,
+            r"links\[3\]\.inertia is .*principal moments positive, none above the sum",
+        ),
         ("links.3.inertia.0", -1.0, r"links\[3\]\.inertia is .*principal moments positive"),
-        ("links.3.shapes.0.kind", "mesh", r"links\[3\]\.shapes\[0\]\.kind is 'mesh'; it must be one of box, cylinder"),
+        (
+            "links.3.shapes.0.kind",
+            "mesh",
+            r"links\[3\]\.shapes\[0\]\.kind is 'mesh'; it must be one of box, cylinder",
+        ),
         ("links.3.shapes.0.ends", [0, 0, 0, 0, 0, 0], r"shapes\[0\]\.ends is .*two different points"),
-        ("links.0.shapes.0.rgba.0", 255, r"links\[0\]\.shapes\[0\]\.rgba\[0\] is 255; it must be a number in \[0, 1\]"),
-        ("links.3.shapes", [], r"links\[3\]\.shapes is \[\]; it must be a list of mappings that is not empty"),
+        (
+            "links.0.shapes.0.rgba.0",
+            255,
+            r"links\[0\]\.shapes\[0\]\.rgba\[0\] is 255; it must be a number in \[0, 1\]",
+        ),
+        (
+            "links.3.shapes",
+            [],
+            r"links\[3\]\.shapes is \[\]; it must be a list of mappings that is not empty",
+        ),
         ("gripper.force", 0, r"gripper\.force is 0; it must be a number in \[0\.01, 10000\]"),
         ("gripper.pad", None, r"gripper\.pad is missing; it must be a mapping"),
         ("sources", "me", r"sources is 'me'; it must be a list of different texts"),
@@ -147,7 +173,9 @@ def test_wrong_value_is_named(tmp_path: Path, key: str, value: object, message: 
 
 def test_a_joint_without_link_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, lambda values: values["links"].pop())
-    with pytest.raises(InputError, match=r"links is .*; it must be complete: no link has joint 'panda_joint7'"):
+    with pytest.raises(
+        InputError, match=r"links is .*; it must be complete: no link has joint 'panda_joint7'"
+    ):
         load_arm(path)
 
 
@@ -179,4 +207,6 @@ def test_rpy_is_urdfs() -> None:
     np.testing.assert_allclose(quaternion_from_rpy((math.pi / 2, 0, 0)), [s, s, 0, 0], atol=1e-15)
     np.testing.assert_allclose(quaternion_from_rpy((0, math.pi / 2, 0)), [s, 0, s, 0], atol=1e-15)
     # First x by a quarter, then the fixed z by a quarter: x -> y, y -> z, z -> x.
-    np.testing.assert_allclose(quaternion_from_rpy((math.pi / 2, 0, math.pi / 2)), [0.5, 0.5, 0.5, 0.5], atol=1e-15)
+    np.testing.assert_allclose(
+        quaternion_from_rpy((math.pi / 2, 0, math.pi / 2)), [0.5, 0.5, 0.5, 0.5], atol=1e-15
+    )

@@ -1,7 +1,7 @@
 """The arm in MuJoCo: a profile becomes bodies, torque motors, a gripper and the sensors of its wrist.
 
-Contact groups: geoms of the arm have contype 2 and conaffinity 1, so that they collide with the world and with
-objects (MuJoCo's default contype 1, conaffinity 1) but never with one another.
+Contact groups: geoms of the arm have contype 2 and conaffinity 1, so that they collide with the world and
+with objects (MuJoCo's default contype 1, conaffinity 1) but never with one another.
 """
 
 from __future__ import annotations
@@ -56,16 +56,17 @@ def add_arm(
 ) -> mujoco.MjsBody:
     """Add the arm to `spec`, its base at `pos` [m] and `quat` (wxyz) in the world; return the hand's body.
 
-    Added are: the bodies of the profile's links, then "hand", "left_finger", "right_finger"; one motor a
-    joint, `motor_name(joint)`, whose ctrl is the joint's torque [N·m]; the actuator "gripper", whose ctrl is the
-    width to hold [m]; the geoms "left_pad" and "right_pad"; the site "grip" between them (z out of the hand, y
-    the closing axis); the site "wrist" at the flange with the sensors "wrist_force" [N] and "wrist_torque"
-    [N·m]: what the arm does to the hand, in the hand's frame, the hand's weight included. MuJoCo adds the
-    joint torques that carry the arm's own weight (gravcomp 1 on its bodies), as an arm does that compensates
-    gravity; set model.body_gravcomp to 0 for one that does not.
+    Added are: the bodies of the profile's links, then "hand", "left_finger", "right_finger"; one motor
+    a joint, `motor_name(joint)`, whose ctrl is the joint's torque [N·m]; the actuator "gripper", whose
+    ctrl is the width to hold [m]; the geoms "left_pad" and "right_pad"; the site "grip" between them (z
+    out of the hand, y the closing axis); the site "wrist" at the flange with the sensors "wrist_force"
+    [N] and "wrist_torque" [N·m]: what the arm does to the hand, in the hand's frame, the hand's weight
+    included. MuJoCo adds the joint torques that carry the arm's own weight (gravcomp 1 on its bodies),
+    as an arm does that compensates gravity; set model.body_gravcomp to 0 for one that does not.
 
-    With a user's MJCF the bodies and geoms are the file's, their names prefixed with MJCF_PREFIX; its actuators,
-    tendons, sensors and keyframes are dropped, and motors, gripper, sites and sensors added as above.
+    With a user's MJCF the bodies and geoms are the file's, their names prefixed with MJCF_PREFIX; its
+    actuators, tendons, sensors and keyframes are dropped, and motors, gripper, sites and sensors added
+    as above.
 
     Raises:
         InputError: the user's MJCF cannot be read or lacks a name that the profile gives.
@@ -240,7 +241,7 @@ def _add_actuators(spec: mujoco.MjSpec, arm: ArmProfile) -> None:
     for joint in _finger_joints(arm):
         width.wrap_joint(joint, 1.0)
     servo = spec.add_actuator(name=GRIPPER_ACTUATOR, target=WIDTH_TENDON, trntype=mujoco.mjtTrn.mjTRN_TENDON)
-    # Force = stiffness * (ctrl - width). The damping is in the joints: a saturated actuator would lose its own.
+    # Force = stiffness * (ctrl - width). The damping is in the joints: a saturated actuator loses its own.
     servo.biastype = mujoco.mjtBias.mjBIAS_AFFINE
     servo.gainprm = [gripper.stiffness] + [0.0] * (len(servo.gainprm) - 1)
     servo.biasprm = [0.0, -gripper.stiffness] + [0.0] * (len(servo.biasprm) - 2)

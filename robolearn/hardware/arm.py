@@ -1,11 +1,12 @@
 """An arm is data: its profile is read from one YAML file.
 
-The simulator builds the arm from it, the torque limiter takes its bounds from it, the nodes on the robot take joint
-names and periods from it. `load_arm("panda")` and `load_arm("fr3")` are shipped; a third arm is one more file, given
-by its path. A profile with an `mjcf:` section describes an arm whose shape is in a MuJoCo file of the user's.
+The simulator builds the arm from it, the torque limiter takes its bounds from it, the nodes on the robot
+take joint names and periods from it. `load_arm("panda")` and `load_arm("fr3")` are shipped; a third arm is
+one more file, given by its path. A profile with an `mjcf:` section describes an arm whose shape is in a
+MuJoCo file of the user's.
 
-Units are SI, angles in radians, quaternions wxyz. In the file, orientations are `rpy` as in URDF: rotations about the
-parent's fixed x, y and z axis, in this order.
+Units are SI, angles in radians, quaternions wxyz. In the file, orientations are `rpy` as in URDF: rotations
+about the parent's fixed x, y and z axis, in this order.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Quaternion = tuple[float, float, float, float]
 ARMS = Path(__file__).parent / "arms"
 
 SHAPE_SIZES = {"box": 3, "cylinder": 2, "capsule": 2, "sphere": 1, "ellipsoid": 3}
-"""Kinds of primitive and how many numbers their size has: MuJoCo's half sizes; radius, half length of a cylinder."""
+"""Kinds of primitive and how many numbers their size has: MuJoCo's half sizes, or radius and half length."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,35 @@ class Link:
 
 @dataclass(frozen=True)
 class Pad:
-    """The flat rubber of a finger. `size` are half sizes (3,) [m], `pos` the centre in the finger's frame (3,) [m]:
-    its face that touches is at pos[1] - size[1] and looks along -y of the finger."""
+    """The flat rubber of a finger; the face that touches looks along -y of the finger.
+
+    Attributes:
+        size: half sizes (3,) [m].
+        pos: centre in the finger's frame (3,) [m].
+        rgba: colour, each in [0, 1].
+    """
 
     size: Vector3
     pos: Vector3
     rgba: Quaternion
+
+
+@dataclass(frozen=True)
+class HandBodies:
+    """The bodies of a parallel gripper.
+
+    Attributes:
+        hand, hand_shapes: the body at the flange.
+        finger_base: origin of both fingers' frames in the hand's frame, closed (3,) [m].
+        finger, finger_shapes, pad: the left finger; the right one is the same, turned by pi about z.
+    """
+
+    hand: Inertia
+    hand_shapes: tuple[Shape, ...]
+    finger_base: Vector3
+    finger: Inertia
+    finger_shapes: tuple[Shape, ...]
+    pad: Pad
 
 
 @dataclass(frozen=True)
@@ -101,9 +125,7 @@ class GripperProfile:
         finger_armature: the drive's inertia as felt at each finger [kg].
         finger_damping: viscous friction at each finger [N·s/m].
         pad_friction: sliding [-], torsional [m] and rolling [m] friction of the pads.
-        hand: inertia of the hand; None if the arm is a user's MJCF (so are the next five).
-        finger_base: origin of both fingers' frames in the hand's frame when closed (3,) [m].
-        finger: inertia of the left finger; the right one is the same, turned by pi about z.
+        bodies: None if the arm is a user's MJCF.
     """
 
     pos: Vector3
@@ -117,12 +139,7 @@ class GripperProfile:
     finger_armature: float
     finger_damping: float
     pad_friction: Vector3
-    hand: Inertia | None
-    hand_shapes: tuple[Shape, ...]
-    finger_base: Vector3 | None
-    finger: Inertia | None
-    finger_shapes: tuple[Shape, ...]
-    pad: Pad | None
+    bodies: HandBodies | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +239,7 @@ def load_arm(name_or_path: str | Path) -> ArmProfile:
     """Read an arm's profile: one of `arm_names()` or the path of a YAML file (it ends in .yaml or .yml).
 
     Raises:
-        InputError: no such arm, or the file breaks a rule; the message names file, key, value and valid range.
+        InputError: no such arm, or a value in the file that cannot be: names file, key, value, valid range.
     """
     if isinstance(name_or_path, Path) or name_or_path.endswith((".yaml", ".yml")):
         return _read_profile(read_yaml(Path(name_or_path)))
@@ -292,7 +309,7 @@ def _read_limiter(section: Section, q_range: Array, dq_max: Array, tau_max: Arra
     ):
         for i in range(n):
             if not margin[i] < room[i]:
-                raise section.error(f"{key}[{i}]", float(margin[i]), f"below {room[i]:g}, so that the limits leave room")
+                raise section.error(f"{key}[{i}]", float(margin[i]), f"below {room[i]:g}, to leave some room")
     section.finish()
     return limiter
 
@@ -302,15 +319,16 @@ def _read_links(top: Section, joint_names: tuple[str, ...]) -> tuple[Link, ...]:
     pending = list(joint_names)
     for i, section in enumerate(top.sections("links")):
         joint = section.text("joint") if "joint" in section else None
-        if joint is not None and joint != (pending[0] if pending else None):
-            expected = f"{pending[0]!r}, the next of joints.names" if pending else "absent: every joint has its link"
-            raise section.error("joint", joint, expected)
+        expected = pending[0] if pending and i > 0 else None  # the base is fixed, every other link turns
+        if joint != expected:
+            valid = "absent" if expected is None else f"{expected!r}, the next of joints.names"
+            raise section.error("joint", joint, valid)
         if joint is not None:
             pending.pop(0)
-        if joint is None and i > 0:
-            raise section.error("joint", None, f"{pending[0]!r}" if pending else "given, or the link be left out")
+        elif i > 0:
+            raise section.error("joint", None, "that of a joint; this link has none left, leave it out")
         name = section.text("name")
-        reserved = [link.name for link in links] + ["hand", "left_finger", "right_finger", "world"]
+        reserved = [*(link.name for link in links), "hand", "left_finger", "right_finger", "world"]
         if name in reserved:
             raise section.error("name", name, f"another than {', '.join(reserved)}")
         pos, quat = _read_pose(section)
@@ -336,8 +354,8 @@ def _read_inertia(section: Section) -> Inertia:
         raise section.error(
             "inertia",
             [ixx, iyy, izz, ixy, ixz, iyz],
-            "the inertia [ixx, iyy, izz, ixy, ixz, iyz] of a body: principal moments positive, none above the sum of "
-            f"the other two; they are {', '.join(f'{m:.3g}' for m in moments)}",
+            "[ixx, iyy, izz, ixy, ixz, iyz] of a body: principal moments positive, none above the sum of the "
+            f"other two; they are {', '.join(f'{m:.3g}' for m in moments)}",
         )
     return Inertia(mass, com, (ixx, iyy, izz, ixy, ixz, iyz))
 
@@ -366,27 +384,16 @@ def _between(start: Array, end: Array) -> tuple[Vector3, Quaternion, float]:
     length = float(np.linalg.norm(along))
     if length == 0.0:
         return (0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), 0.0
-    # The half-way rotation from z to the bar is 1 + (z x along) + z . along, normalised; straight down, turn about x.
-    w, x, y = length + along[2], -along[1], along[0]
+    # From z to `along` it is 1 + z . along + z x along, normalised; straight down, half a turn about x.
+    w, x, y = length + float(along[2]), -float(along[1]), float(along[0])
     norm = float(np.linalg.norm([w, x, y]))
-    quat = (0.0, 1.0, 0.0, 0.0) if norm < 1e-9 * length else (float(w / norm), float(x / norm), float(y / norm), 0.0)
+    quat = (w / norm, x / norm, y / norm, 0.0) if norm > 1e-9 * length else (0.0, 1.0, 0.0, 0.0)
     centre = 0.5 * (start + end)
     return (float(centre[0]), float(centre[1]), float(centre[2])), quat, 0.5 * length
 
 
 def _read_gripper(section: Section, with_bodies: bool) -> GripperProfile:
     pos, quat = _read_pose(section)
-    hand = finger = pad = finger_base = None
-    hand_shapes: tuple[Shape, ...] = ()
-    finger_shapes: tuple[Shape, ...] = ()
-    if with_bodies:
-        parts = {key: section.section(key) for key in ("hand", "finger", "pad")}
-        hand, hand_shapes = _read_inertia(parts["hand"]), _read_shapes(parts["hand"], "shapes")
-        finger, finger_shapes = _read_inertia(parts["finger"]), _read_shapes(parts["finger"], "shapes")
-        finger_base = _triple(parts["finger"], "pos", -1.0, 1.0)
-        pad = Pad(_triple(parts["pad"], "size", 1e-4, 0.1), _triple(parts["pad"], "pos", -1, 1), _rgba(parts["pad"]))
-        for part in parts.values():
-            part.finish()
     gripper = GripperProfile(
         pos=pos,
         quat=quat,
@@ -399,15 +406,25 @@ def _read_gripper(section: Section, with_bodies: bool) -> GripperProfile:
         finger_armature=section.number("finger_armature", 0.0, 10.0),
         finger_damping=section.number("finger_damping", 0.0, 1e5),
         pad_friction=_triple(section, "pad_friction", 0.0, 10.0),
-        hand=hand,
-        hand_shapes=hand_shapes,
-        finger_base=finger_base,
-        finger=finger,
-        finger_shapes=finger_shapes,
-        pad=pad,
+        bodies=_read_hand_bodies(section) if with_bodies else None,
     )
     section.finish()
     return gripper
+
+
+def _read_hand_bodies(gripper: Section) -> HandBodies:
+    hand, finger, pad = (gripper.section(key) for key in ("hand", "finger", "pad"))
+    bodies = HandBodies(
+        hand=_read_inertia(hand),
+        hand_shapes=_read_shapes(hand, "shapes"),
+        finger_base=_triple(finger, "pos", -1.0, 1.0),
+        finger=_read_inertia(finger),
+        finger_shapes=_read_shapes(finger, "shapes"),
+        pad=Pad(_triple(pad, "size", 1e-4, 0.1), _triple(pad, "pos", -1.0, 1.0), _rgba(pad)),
+    )
+    for section in (hand, finger, pad):
+        section.finish()
+    return bodies
 
 
 def _read_mjcf(section: Section) -> MjcfSource:
@@ -445,4 +462,3 @@ def quaternion_from_rpy(rpy: Vector3) -> Quaternion:
         cy * sp * cr + sy * cp * sr,
         sy * cp * cr - cy * sp * sr,
     )
-

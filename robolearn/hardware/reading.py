@@ -1,4 +1,7 @@
-"""Reading a YAML file that a person wrote: every value is checked, every complaint names file, key, value and range."""
+"""Reading a YAML file that a person wrote.
+
+Every value is checked as it is taken, and every complaint names the file, the key, the value and the range.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> Section:
-    """The top level of a YAML file. Raises InputError if there is no such file or it is not a YAML mapping."""
+    """The top level of a YAML file. Raises InputError if it cannot be read or is no mapping."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
