@@ -65,8 +65,8 @@ def add_arm(
     as an arm does that compensates gravity; set model.body_gravcomp to 0 for one that does not.
 
     With a user's MJCF the bodies and geoms are the file's, their names prefixed with MJCF_PREFIX; its
-    actuators, tendons, sensors and keyframes are dropped, and motors, gripper, sites and sensors added
-    as above.
+    actuators, tendons, sensors, keyframes and lights are dropped, its fingers get the pads' friction,
+    and motors, gripper, sites and sensors are added as above.
 
     Raises:
         InputError: the user's MJCF cannot be read or lacks a name that the profile gives.
@@ -257,14 +257,13 @@ def _attach_mjcf(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quate
         child = mujoco.MjSpec.from_file(str(source.file))
     except ValueError as error:
         raise InputError(f"{source.file}: MuJoCo cannot read it: {error}") from error
-    for group in (child.actuators, child.sensors, child.keys, child.tendons):
+    for group in (child.actuators, child.sensors, child.keys, child.tendons, child.lights):
         for element in list(group):
             child.delete(element)
     for key, kind, names, elements in (
         ("joints.names", "joint", arm.joint_names, child.joints),
         ("mjcf.fingers", "joint", source.fingers, child.joints),
         ("mjcf.hand", "body", (source.hand,), child.bodies),
-        ("mjcf.pads", "geom", source.pads, child.geoms),
     ):
         there = [element.name for element in elements if element.name]
         for name in names:
@@ -276,14 +275,15 @@ def _attach_mjcf(spec: mujoco.MjSpec, arm: ArmProfile, pos: Vector3, quat: Quate
         joint.limited, joint.range = mujoco.mjtLimited.mjLIMITED_TRUE, _joint_range(child, arm, i)
         _set_drive(joint, arm.armature[i], arm.damping[i])
     for name in source.fingers:
-        _set_drive(child.joint(name), arm.gripper.finger_armature, arm.gripper.finger_damping)
+        finger = child.joint(name)
+        _set_drive(finger, arm.gripper.finger_armature, arm.gripper.finger_damping)
+        for geom in finger.parent.geoms:
+            geom.friction, geom.condim = arm.gripper.pad_friction, 4
     for body in child.bodies[1:]:
         body.gravcomp = 1.0
     for geom in child.geoms:
         if geom.contype or geom.conaffinity:
             geom.contype, geom.conaffinity = ARM_CONTYPE, ARM_CONAFFINITY
-        if geom.name in source.pads:
-            geom.friction, geom.condim = arm.gripper.pad_friction, 4
     frame = spec.worldbody.add_frame(pos=pos, quat=quat)
     spec.attach(child, frame=frame, prefix=MJCF_PREFIX)
     return spec.body(MJCF_PREFIX + source.hand)

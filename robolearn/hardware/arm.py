@@ -168,15 +168,13 @@ class MjcfSource:
 
     Attributes:
         file: the file's path; it holds the arm with its hand and nothing else.
-        fingers: the two finger slide joints, each growing by half of the width.
+        fingers: slide joints of the two fingers, each growing by half of the width.
         hand: the body that carries the fingers; its z axis points out of the hand, y is the closing axis.
-        pads: geoms of the left and the right finger tip that get the pads' friction.
     """
 
     file: Path
     fingers: tuple[str, str]
     hand: str
-    pads: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -438,7 +436,7 @@ def _read_mjcf(section: Section) -> MjcfSource:
     fingers = section.texts("fingers")
     if len(fingers) != 2:
         raise section.error("fingers", list(fingers), "a list of two joint names")
-    source = MjcfSource(file, (fingers[0], fingers[1]), section.text("hand"), section.texts("pads"))
+    source = MjcfSource(file, (fingers[0], fingers[1]), section.text("hand"))
     section.finish()
     return source
 
