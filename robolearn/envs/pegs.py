@@ -177,12 +177,12 @@ class ContactSettings:
             spec.option.enableflags |= int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
 
 
-PHYSICS_RATES = ((0.002, 400), (0.001, 800), (0.0005, 1000), (0.0, 2000))
+PHYSICS_RATES = ((0.002, 400), (0.001, 600), (0.0005, 800), (0.0002, 1000), (0.0, 2000))
 """From which clearance (m) on each physics rate (Hz) keeps penetration small: benchmarks/contact.py."""
 
 
 def contact_settings(clearance: float, physics_rate: int | None = None) -> ContactSettings:
-    """Settings for a clearance (m, per side): the 99th percentile of penetration at 30 N is below a fifth of it.
+    """Settings for a clearance (m, per side): penetration's 99th percentile at 30 N is below a fifth of it.
 
     That holds at the rate (Hz) chosen here, or a higher one asked for.
 
