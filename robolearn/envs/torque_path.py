@@ -334,12 +334,14 @@ class TorquePath:
         self.reset()
 
     def reset(self) -> None:
-        """Begin an episode from the state that `data` is in; call it after mj_forward.
+        """Begin an episode from the positions and speeds that `data` has.
 
         The torque sent last is the gravity torque where we carry the arm, else zero; the delayed state is the
         present one; the gripper's set point is its present width. Meters are zeroed; `gain` and `tare` stay.
         """
         state, physics = self._state, self._physics
+        if physics.carries_gravity:
+            mujoco.mj_forward(self.model, self.data)
         state.clock[0] = 0
         state.q[:] = physics.qpos[physics.arm_qpos]
         state.dq[:] = physics.qvel[physics.arm_dof]
@@ -388,7 +390,7 @@ class TorquePath:
             _advance(
                 self.model._address,
                 self.data._address,
-                steps,
+                int(steps),
                 torque,
                 goal,
                 self._physics,
