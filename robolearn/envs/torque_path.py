@@ -20,6 +20,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import inspect
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,7 +59,8 @@ def _register_mj_step() -> None:
 
 
 _register_mj_step()
-_mj_step = numba.types.ExternalFunction("mj_step", numba.types.void(numba.types.intp, numba.types.intp))
+mj_step = numba.types.ExternalFunction("mj_step", numba.types.void(numba.types.intp, numba.types.intp))
+"""MuJoCo's mj_step for compiled code; takes `model._address` and `data._address`."""
 
 
 def _compile(function: Any) -> Any:
@@ -205,7 +207,7 @@ def _compile_loop(limiter_source: str) -> Any:
                 state.width[0] -= timing.closing_step
             physics.ctrl[physics.gripper] = state.width[0]
 
-            _mj_step(model, data)
+            mj_step(model, data)
             state.clock[0] = clock + 1
 
             # MuJoCo's own measure of a bad state; the comparison is written so that NaN fails it
@@ -382,7 +384,7 @@ class TorquePath:
                 f"a torque request has shape {torque.shape}; this arm takes {self._state.sent.shape}"
             )
         goal = float(width_goal)
-        if not np.isfinite(goal):
+        if not math.isfinite(goal):
             raise InputError(f"the gripper's width goal is {goal}; it must be a number of metres")
         if self.diverged:
             return
@@ -450,7 +452,7 @@ class TorquePath:
     def torque_rate_rms(self) -> float:
         """Root mean square over ticks and joints of the filtered torque's rate of change [N·m/s]."""
         samples = self.ticks * len(self._state.sent)
-        return self.filter_rate * float(np.sqrt(self._meters.rate[0] / samples)) if samples else 0.0
+        return self.filter_rate * math.sqrt(self._meters.rate[0] / samples) if samples else 0.0
 
     @property
     def tare(self) -> Floats:
