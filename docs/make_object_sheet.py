@@ -1,6 +1,9 @@
-"""Draw every object of the library into docs/images/objects.png: `MUJOCO_GL=egl python docs/make_object_sheet.py`.
+"""Draw every object of the library into docs/images/objects.png.
 
-A row is a family, held-out objects are on the right. Each object lies in one of its rests with the finger pads of its best grasp.
+    MUJOCO_GL=egl python docs/make_object_sheet.py
+
+A row is a family, held-out objects are on the right. Each object lies in one of its rests, between the finger
+pads of its best grasp.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import mujoco
 import numpy as np
+from numpy.typing import NDArray
 
 from robolearn.envs.objects import ObjectModel, add_object, grasps_for, library, resting_pose
 from robolearn.envs.objects.grasps import PAD
@@ -24,7 +28,9 @@ OUTPUT = Path(__file__).parent / "images" / "objects.png"
 
 
 def main() -> None:
-    rows = {obj.family: ([], []) for split in ("train", "held-out") for obj in library(split)}
+    rows: dict[str, tuple[list[ObjectModel], list[ObjectModel]]] = {
+        obj.family: ([], []) for split in ("train", "held-out") for obj in library(split)
+    }
     for column, split in enumerate(("train", "held-out")):
         for obj in library(split):
             rows[obj.family][column].append(obj)
@@ -54,15 +60,17 @@ def main() -> None:
     print(f"{OUTPUT}: {OUTPUT.stat().st_size / 1000:.0f} kB")
 
 
-def pictures(objects: list[ObjectModel]) -> list[np.ndarray]:
+def pictures(objects: list[ObjectModel]) -> list[NDArray[np.uint8]]:
     """One tile an object, of shape (TILE, TILE, 3)."""
     spec = mujoco.MjSpec()
     getattr(spec.visual, "global").offwidth = getattr(spec.visual, "global").offheight = TILE
     spec.visual.headlight.diffuse = [0.3, 0.3, 0.3]
     spec.visual.headlight.ambient = [0.25, 0.25, 0.25]
     spec.stat.extent = 0.3  # of a tile: MuJoCo's clipping planes scale with it
-    spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=[9, 1, 0.05], pos=[0, 0, -0.05], rgba=[0.62, 0.60, 0.57, 1])
-    spec.worldbody.add_light(pos=[0, 0, 3], dir=[0.3, 0.4, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL, castshadow=False)
+    box = mujoco.mjtGeom.mjGEOM_BOX
+    spec.worldbody.add_geom(type=box, size=[9, 1, 0.05], pos=[0, 0, -0.05], rgba=[0.62, 0.60, 0.57, 1])
+    sun = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+    spec.worldbody.add_light(pos=[0, 0, 3], dir=[0.3, 0.4, -1], type=sun, castshadow=False)
     for i, obj in enumerate(objects):
         rest = obj.rests[i % len(obj.rests)]
         pos, quat = resting_pose(rest, (SPACING * i, 0.0), 0.6 + 0.9 * i)
@@ -74,7 +82,7 @@ def pictures(objects: list[ObjectModel]) -> list[np.ndarray]:
         centre = pos + rotation @ grasp.position
         for side in (-1, 1):
             spec.worldbody.add_geom(
-                type=mujoco.mjtGeom.mjGEOM_BOX,
+                type=box,
                 size=[PAD / 2, 0.0015, PAD / 2],
                 pos=centre + side * (grasp.width / 2 + 0.0025) * closing,
                 quat=quaternion(frame_with(np.array([0.0, 0, 1]), np.cross(closing, [0.0, 0, 1]))),

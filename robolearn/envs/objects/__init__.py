@@ -1,4 +1,4 @@
-"""Procedural objects to grasp: their shapes, how they rest, how they are gripped, and how they enter a MuJoCo scene."""
+"""Procedural objects to grasp: their shapes, rests and grasps, and how they enter a MuJoCo scene."""
 
 from __future__ import annotations
 
@@ -7,4 +7,15 @@ from robolearn.envs.objects.library import SPLITS, library
 from robolearn.envs.objects.model import Grasp, ObjectModel, Part, Rest, centred
 from robolearn.envs.objects.scene import add_object, resting_pose
 
-__all__ = ["SPLITS", "Grasp", "ObjectModel", "Part", "Rest", "add_object", "centred", "grasps_for", "library", "resting_pose"]
+__all__ = [
+    "SPLITS",
+    "Grasp",
+    "ObjectModel",
+    "Part",
+    "Rest",
+    "add_object",
+    "centred",
+    "grasps_for",
+    "library",
+    "resting_pose",
+]

@@ -1,7 +1,7 @@
 """The shapes: each family is a function from its dimensions [m] to the parts of one object.
 
-Adding a family is adding such a function and a line to the table in `library.py`. Compounds are made of boxes that touch but do not
-overlap, so that the mass of the parts is the mass of the object.
+Adding a family is adding such a function and a line to the table in `library.py`. The parts of a compound
+touch but do not overlap, so that their mass is the object's.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ def l_shape(long: float, short: float, thickness: float, depth: float) -> tuple[
     """Two legs of outer lengths `long` (x) and `short` (y)."""
     return (
         Part("box", (long / 2, thickness / 2, depth / 2), (long / 2, thickness / 2, 0)),
-        Part("box", (thickness / 2, (short - thickness) / 2, depth / 2), (thickness / 2, (short + thickness) / 2, 0)),
+        Part(
+            "box",
+            (thickness / 2, (short - thickness) / 2, depth / 2),
+            (thickness / 2, (short + thickness) / 2, 0),
+        ),
     )
 
 
@@ -71,7 +75,7 @@ def frame(length: float, width: float, thickness: float, depth: float) -> tuple[
 def tube(diameter: float, thickness: float, height: float) -> tuple[Part, ...]:
     """A ring of eight walls; `diameter` is the distance of opposite outer faces."""
     middle = (diameter - thickness) / 2
-    # Wide enough to meet the neighbours on the middle circle: the seams' overlap inside and gap outside are equal.
+    # The walls meet on the middle circle: what they overlap inside they lack outside.
     half_side = middle * math.tan(math.pi / _RING)
     walls = []
     for i in range(_RING):

@@ -1,9 +1,10 @@
 """Top-down grasps of an object by a parallel gripper.
 
-The object is seen from the side, along the closing direction, as two height maps: how far it reaches to either finger over a grid of
-lateral position and height. A grasp is a window of the pads' size on these maps. It is possible where both pads meet opposite
-surfaces there, nothing within the fingers' sweep reaches farther, the open fingers pass, their tips stay above the table and the palm
-above the object. Of the possible ones the best holds the object closest to its centre of mass.
+The object is seen from the side, along the closing direction, as two height maps: how far it reaches to
+either finger over a grid of lateral position and height. A grasp is a window of the pads' size on these maps.
+It is possible where both pads meet opposite surfaces, nothing in the fingers' sweep reaches farther, the open
+fingers pass, their tips stay above the table and the palm above the object. Of the possible ones the best
+holds the object closest to its centre of mass.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from robolearn.envs.objects.model import Array, Grasp, ObjectModel, Part, Rest, 
 from robolearn.errors import InputError
 
 PAD = 0.020  # the pads are squares of this side [m]
-OPENING = 0.080  # the largest distance of the pads [m]
-MAX_WIDTH = 0.062  # the widest grasp: leaves 9 mm on either side [m]
+MAX_WIDTH = 0.062  # the widest grasp: fingers 80 mm apart pass with 9 mm on either side [m]
 TIP_CLEARANCE = 0.004  # of the fingertips above the table [m]
-PALM = 0.043  # nothing may reach this far above the fingertips [m]
+PALM = 0.043  # nothing may reach this far above the fingertips, 5 mm short of the palm [m]
 MAX_TILT = math.radians(25)  # of the approach from straight down
 
 _CELL = 0.002  # of the height maps [m]
@@ -49,7 +49,9 @@ def plan_grasps(obj: ObjectModel, rest: Rest) -> tuple[Grasp, ...]:
             cost, position, width = best
             found.append((cost, Grasp(triple(position), triple(-up), triple(closing), width, free_yaw)))
     if not found:
-        raise InputError(f"object {obj.name!r} cannot be gripped from above when it rests with {up.round(3)} up")
+        raise InputError(
+            f"object {obj.name!r} cannot be gripped from above when it rests with {up.round(3)} up"
+        )
     found.sort(key=lambda item: item[0])
     return tuple(grasp for cost, grasp in found[:2] if cost < found[0][0] + _SECOND_BEST)
 
@@ -62,8 +64,8 @@ def grasps_for(obj: ObjectModel, rotation: ArrayLike) -> tuple[Grasp, ...]:
         rotation: Rotation matrix from the object frame to the world. Shape (3, 3).
 
     Returns:
-        Grasps in the object frame, those whose approach is nearest to straight down; none if that is more than `MAX_TILT` away,
-        as for an object that leans on another.
+        Grasps in the object frame, those whose approach is nearest to straight down, the best first; none if
+        that is more than `MAX_TILT` away, as for an object that leans on another.
     """
     down = -np.asarray(rotation, dtype=float)[2]
     grasps = obj.grasps
@@ -82,9 +84,13 @@ def _rolled(grasp: Grasp, down: Array) -> Grasp:
     if abs(approach[2]) > 0.999 or math.hypot(down[0], down[1]) < 1e-6:
         return grasp
     angle = math.atan2(down[1], down[0]) - math.atan2(approach[1], approach[0])
-    turn = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
+    turn = np.array(
+        [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]]
+    )
     return grasp._replace(
-        position=triple(turn @ grasp.position), approach=triple(turn @ approach), closing=triple(turn @ grasp.closing)
+        position=triple(turn @ grasp.position),
+        approach=triple(turn @ approach),
+        closing=triple(turn @ grasp.closing),
     )
 
 
@@ -100,11 +106,14 @@ def _closings(obj: ObjectModel, up: Array) -> list[Array]:
     return closings
 
 
-def _best_along(obj: ObjectModel, up: Array, height: float, closing: Array) -> tuple[float, Array, float] | None:
+def _best_along(
+    obj: ObjectModel, up: Array, height: float, closing: Array
+) -> tuple[float, Array, float] | None:
     """Cost [m], position in the object frame and width of the best grasp along one closing direction."""
     lateral = np.cross(up, closing)
     top = height + obj.support(up)
-    # Cell centres: lateral ones symmetric about the centre of mass, with room for a pad on either side; heights above the table.
+    # Cell centres: lateral ones about the centre of mass, with room for a pad on either side; heights above
+    # the table.
     half = math.ceil(max(obj.support(lateral), obj.support(-lateral)) / _CELL) + _PAD_CELLS + 1
     a = (np.arange(-half, half) + 0.5) * _CELL
     z = (np.arange(math.ceil(top / _CELL)) + 0.5) * _CELL
@@ -118,7 +127,8 @@ def _best_along(obj: ObjectModel, up: Array, height: float, closing: Array) -> t
     first = math.ceil(max(TIP_CLEARANCE, top - PALM) / _CELL - 1e-9)  # row of the lowest cell of the pad
     sweep_high = sliding_window_view(high_above, _PAD_CELLS + 2, axis=0).max(axis=-1)[:, first - 1 : -1]
     sweep_low = sliding_window_view(low_above, _PAD_CELLS + 2, axis=0).min(axis=-1)[:, first - 1 : -1]
-    sweep_high, sweep_low = (np.where(np.isfinite(sweep_high), side, 0.0) for side in (sweep_high, sweep_low))  # nothing there: no width
+    empty = np.isinf(sweep_high)
+    sweep_high, sweep_low = np.where(empty, 0.0, sweep_high), np.where(empty, 0.0, sweep_low)
     width = sweep_high - sweep_low
 
     def windows(values: Array, outside: float) -> Array:
@@ -143,8 +153,9 @@ def _best_along(obj: ObjectModel, up: Array, height: float, closing: Array) -> t
     contact_a = (touching.sum(axis=3) @ offsets) / contacts
     contact_z = (touching.sum(axis=2) @ offsets) / contacts
     middle = np.where(possible, sweep_high + sweep_low, 0.0) / 2
-    # A lateral offset swings the load. The rest breaks ties: the centre of mass between the pads and level with the contact, which is
-    # large and in the middle of the pads; a narrow grasp, tips well above the table.
+    # A lateral offset swings the load. The rest breaks ties: the centre of mass between the pads and level
+    # with the contact, which is large and in the middle of the pads; a narrow grasp, tips well above the
+    # table.
     cost = (
         np.abs(pad_a[:, None] + contact_a)
         + 0.3 * np.abs(contact_a)
@@ -162,7 +173,10 @@ def _best_along(obj: ObjectModel, up: Array, height: float, closing: Array) -> t
 
 
 def _reach(parts: tuple[Part, ...], origins: Array, direction: Array) -> tuple[Array, Array]:
-    """Smallest and largest coordinate of the object on lines through `origins` (n, 3) along `direction`; (inf, -inf) on a miss."""
+    """How far the object reaches along `direction` on lines through `origins` of shape (n, 3).
+
+    The smallest and the largest coordinate [m], each of shape (n,): inf and -inf on a line that misses.
+    """
     low = np.full(len(origins), np.inf)
     high = np.full(len(origins), -np.inf)
     for part in parts:
@@ -212,7 +226,7 @@ def _between(o: Array, d: Array, half: Array) -> tuple[Array, Array]:
 
 
 def _inside_ball(o: Array, d: Array) -> tuple[Array, Array]:
-    """Where lines o + t d of shapes (n, k), (k,) are within the unit ball; everywhere or nowhere when d vanishes."""
+    """Where lines o + t d of shapes (n, k), (k,) are within the unit ball: all or nothing when d vanishes."""
     a = float(d @ d)
     inside = (o * o).sum(axis=1) - 1
     if a < 1e-12:

@@ -1,15 +1,16 @@
 """The objects that policies are trained on and tested with.
 
-Dimensions are spread over each family's ranges by Roberts' additive recurrence (https://extremelearning.com.au/unreasonable-effectiveness-of-
-quasirandom-sequences/), a low-discrepancy sequence: arithmetic alone, the same on every machine, and no two objects of a family alike.
-Training objects are the first terms of a family's sequence, held-out objects the next ones. Two families are held out altogether.
+Dimensions are spread over each family's ranges by Roberts' additive recurrence, a low-discrepancy sequence
+("The Unreasonable Effectiveness of Quasirandom Sequences", M. Roberts, 2018): arithmetic alone, the same on
+every machine, and no two objects of a family alike. Training objects are the first terms of a family's
+sequence, held-out objects the next ones. Two families are held out altogether.
 """
 
 from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ Range = tuple[float, float]
 
 
 class _Family(NamedTuple):
-    """A family's place in the library; `ranges` are those of the dimensions in millimetres, in the order of the function's arguments."""
+    """A family's function, the ranges of its arguments [mm] and the numbers of objects."""
 
     parts: Callable[..., tuple[Part, ...]]
     ranges: tuple[Range, ...]
@@ -51,7 +52,7 @@ _FAMILIES = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def library(split: str) -> tuple[ObjectModel, ...]:
     """All objects of one split, "train" or "held-out", always the same.
 
@@ -83,7 +84,7 @@ def _make(name: str, family: _Family, index: int) -> ObjectModel:
         parts=parts,
         mass=round(mass, 4),
         friction=round(FRICTION[0] + float(friction) * (FRICTION[1] - FRICTION[0]), 3),
-        rgba=(red, green, blue, 1.0),
+        rgba=(float(red), float(green), float(blue), 1.0),
         revolution=family.revolution,
     )
 

@@ -1,7 +1,8 @@
-"""What an object is: convex primitives, a mass, a friction and a colour. Where it rests and how it is gripped follows.
+"""What an object is: convex primitives, a mass, a friction and a colour. Rests and grasps follow from these.
 
-The object frame has its origin at the centre of mass. `rests` and `grasps` are computed from the geometry when first asked for
-and kept, so that making a library is cheap and an object costs its planning only where it is used.
+The object frame has its origin at the centre of mass. `rests` and `grasps` are computed from the geometry
+when first asked for and kept, so that making a library is cheap and an object costs its planning only where
+it is used.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from robolearn.errors import InputError, choose
 Array = NDArray[np.float64]
 Triple = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]
+Colour = tuple[float, float, float, float]
 
 IDENTITY: Quaternion = (1.0, 0.0, 0.0, 0.0)
 
@@ -45,7 +47,9 @@ class Part:
     def __post_init__(self) -> None:
         count = _SIZES[choose("part kind", self.kind, _SIZES)]
         if len(self.size) != count or not all(math.isfinite(s) and s > 0 for s in self.size):
-            raise InputError(f"size of a {self.kind} is {self.size}: it needs {count} positive lengths in metres")
+            raise InputError(
+                f"size of a {self.kind} is {self.size}: it needs {count} positive lengths in metres"
+            )
 
     @cached_property
     def rotation(self) -> Array:
@@ -80,8 +84,8 @@ class Part:
 
     def vertices(self) -> Array:
         """Corners of a box in the object frame [m]. Shape (8, 3)."""
-        corners = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * np.array(self.size)
-        return np.asarray(corners @ self.rotation.T + np.array(self.pos))
+        signs = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+        return np.asarray(signs * np.array(self.size) @ self.rotation.T + np.array(self.pos))
 
 
 class Rest(NamedTuple):
@@ -124,7 +128,7 @@ class ObjectModel:
         parts: Convex primitives that do not overlap, with the centre of mass at the origin.
         mass: [kg]
         friction: Sliding friction coefficient.
-        rgba: Colour.
+        rgba: Colour, each channel from 0 to 1.
         revolution: The object is a body of revolution about its z axis.
     """
 
@@ -133,7 +137,7 @@ class ObjectModel:
     parts: tuple[Part, ...]
     mass: float
     friction: float
-    rgba: Quaternion
+    rgba: Colour
     revolution: bool = False
 
     @property
@@ -147,7 +151,7 @@ class ObjectModel:
 
     @cached_property
     def rests(self) -> tuple[Rest, ...]:
-        """All orientations in which the object stands safely on a table."""
+        """All orientations in which the object stands safely on a table, the lowest first."""
         from robolearn.envs.objects.rests import stable_rests
 
         return stable_rests(self)

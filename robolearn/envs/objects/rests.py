@@ -1,7 +1,8 @@
 """Stable orientations of an object on a table.
 
-A body of revolution rests where its potential energy has a minimum over the tilt of its axis. Anything else is made of boxes: it
-rests on the faces of its convex hull above which its centre of mass lies.
+A body of revolution rests where its potential energy has a minimum over the tilt of its axis. Anything else
+is made of boxes, at least outside: it rests on the faces of its convex hull above which its centre of mass
+lies.
 """
 
 from __future__ import annotations
@@ -20,22 +21,23 @@ _PLANE = 2e-5  # vertices closer to a hull face than this lie in it [m]
 
 
 def stable_rests(obj: ObjectModel) -> tuple[Rest, ...]:
-    """Stable orientations of an object, each with a margin of at least `SAFE_TILT`.
+    """Stable orientations of an object, the lowest first, each with a margin of at least `SAFE_TILT`.
 
     Raises:
         InputError: The object has none, or would rest on a round part without being a body of revolution.
     """
-    if obj.revolution:
-        ups = _ups_of_revolution(obj)
-    else:
-        ups = _ups_of_polyhedron(obj)
+    ups = _ups_of_revolution(obj) if obj.revolution else _ups_of_polyhedron(obj)
     if not ups:
-        raise InputError(f"object {obj.name!r} has no orientation in which it survives a tilt of {math.degrees(SAFE_TILT):.0f} deg")
+        raise InputError(
+            f"object {obj.name!r} has no rest that survives a tilt of {math.degrees(SAFE_TILT):.0f} degrees"
+        )
+    # In an order that does not depend on how the hull was computed.
+    ups.sort(key=lambda up: (round(obj.support(-up), 6), *up.round(4)))
     return tuple(Rest(_quat_with_up(up), obj.support(-up)) for up in ups)
 
 
 def _quat_with_up(up: Array) -> tuple[float, float, float, float]:
-    """Rotation that turns `up` of the object frame to the world's z, and an axis of the object to the world's x."""
+    """Rotation that turns `up` of the object frame to the world's z."""
     axis = np.eye(3)[int(np.argmin(np.abs(up)))]
     return quaternion(frame_with(up, axis).T)
 
@@ -60,7 +62,7 @@ def _ups_of_polyhedron(obj: ObjectModel) -> list[Array]:
     """Inward normals of the hull's faces above which the centre of mass lies, with the margin."""
     corners = [part.vertices() for part in obj.parts if part.kind == "box"]
     if not corners:
-        raise InputError(f"object {obj.name!r} has no flat part and is no body of revolution: its rests are not supported")
+        raise InputError(f"object {obj.name!r} has neither a box nor an axis of revolution to rest on")
     vertices = np.unique(np.vstack(corners).round(9), axis=0)
     found: list[Array] = []
     for normal in _hull_normals(vertices):
@@ -71,16 +73,22 @@ def _ups_of_polyhedron(obj: ObjectModel) -> list[Array]:
         face = vertices[distance > height - _PLANE]
         if _distance_inside(face, normal) > height * math.tan(SAFE_TILT):
             if obj.support(normal) > height + _PLANE:
-                raise InputError(f"object {obj.name!r} would rest on a round part: its rests are not supported")
+                raise InputError(
+                    f"object {obj.name!r} would rest on a round part but is no body of revolution"
+                )
             found.append(-normal)
     return found
 
 
 def _hull_normals(vertices: Array) -> Array:
-    """Outward normals of the triangles of the convex hull of points of shape (n, 3), computed by MuJoCo's mesh compiler."""
+    """Outward normals, shape (m, 3), of the convex hull of points (n, 3), by MuJoCo's mesh compiler."""
     spec = mujoco.MjSpec()
     # Millimetres: the compiler refuses volumes below 1e-15.
-    spec.add_mesh(name="hull", uservert=(vertices * 1000).ravel().tolist(), inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX)
+    spec.add_mesh(
+        name="hull",
+        uservert=(vertices * 1000).ravel().tolist(),
+        inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_CONVEX,
+    )
     spec.worldbody.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname="hull")
     model = spec.compile()
     back = np.zeros(9)
@@ -93,7 +101,7 @@ def _hull_normals(vertices: Array) -> Array:
 
 
 def _distance_inside(face: Array, normal: Array) -> float:
-    """How far the origin's projection lies inside the convex hull of coplanar points [m]; negative outside."""
+    """How far the origin's projection lies inside the hull of coplanar points [m]; negative outside."""
     basis = frame_with(normal, np.eye(3)[int(np.argmin(np.abs(normal)))])[:, :2]
     flat = face @ basis
     angles = np.linspace(0, 2 * math.pi, 360, endpoint=False)
