@@ -290,8 +290,13 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
 
     @property
     def noise_torque(self) -> Array:
-        """Torques that disturb the arm noticeably within a control step, shape (n,) [N·m]: a twentieth of its strength."""
-        return self.arm.tau_max / 20
+        """Torques that disturb the arm noticeably within a control step, shape (n,) [N·m].
+
+        A twentieth of a joint's strength; a third of that for the last three, which carry little inertia.
+        """
+        share = np.full(self.arm.n, 1 / 20)
+        share[-3:] /= 3
+        return share * self.arm.tau_max
 
     @property
     def max_steps(self) -> int:

@@ -20,8 +20,8 @@ from robolearn.errors import InputError, choose
 
 Array = NDArray[np.float64]
 
-FRONT = View("front", "base", (1.02, 0.0, 0.46), (0.5, 0.0, 0.04), (0, 0, 1), 0.56)
-WRIST = View("wrist", "hand", (0.075, 0.0, 0.0), (0.0, 0.0, 0.13), (0, 0, -1), 1.05)
+FRONT = View("front", "base", (0.92, 0.0, 0.58), (0.5, 0.0, 0.03), (0, 0, 1), 0.50)
+WRIST = View("wrist", "hand", (0.09, 0.0, 0.045), (0.01, 0.0, 0.15), (0, 0, -1), 1.15)
 AREA = ((0.4, 0.6), (-0.15, 0.15))  # of the table, where objects lie, along x and y [m]
 LIFT = 0.12  # [m]
 STILL = 0.05  # an object slower than this is held still [m/s]

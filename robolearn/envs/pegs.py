@@ -166,11 +166,14 @@ class ContactSettings:
     impratio: float
 
     def apply(self, spec: mujoco.MjSpec) -> None:
-        """Set time step, integrator, cone and solver of `spec`."""
+        """Set time step, integrator, friction cone and collision accuracy of `spec`."""
         spec.option.timestep = 1.0 / self.physics_rate
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
         spec.option.impratio = self.impratio
+        # At the default, 1e-6 m, a contact shallower than that can be reported across the shaft, millimetres deep,
+        # and throws the peg.
+        spec.option.ccd_tolerance = 1e-9
         # A face on a face needs more than one contact point: with one, a tight peg tilts through the wall.
         # MuJoCo 3 has to be asked for it; later it is on by default.
         if hasattr(mujoco.mjtEnableBit, "mjENBL_MULTICCD"):

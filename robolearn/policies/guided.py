@@ -36,8 +36,8 @@ class GuidedConfig:
     """
 
     demonstrations: int = 60
-    noise: float = 1.0
-    policy_noise: float = 0.3
+    noise: float = 0.25
+    policy_noise: float = 0.1
     teacher_share: float = 0.1
     batch: int = 64
     learning_rate: float = 1e-3
