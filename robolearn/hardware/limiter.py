@@ -20,8 +20,8 @@ torque, the bound must have room for t + t² / (2 s), with s = dtau * reaction_t
 
     t = s * (sqrt(1 + 2 b / s) - 1)
 
-is permitted. Without this term a full-torque push makes any gain useful for braking end in a limit cycle at
-the permitted rate of change.
+is permitted. Without this term a light joint that is pushed with full torque outruns the rate at which torque
+can be withdrawn, passes through the wall and swings between its limits.
 """
 
 from __future__ import annotations
