@@ -171,9 +171,9 @@ class ContactSettings:
         spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
         spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
         spec.option.impratio = self.impratio
-        # At the default, 1e-6 m, a contact shallower than that can be reported across the shaft, millimetres deep,
-        # and throws the peg.
-        spec.option.ccd_tolerance = 1e-9
+        # At the default, 1e-6 m, a contact shallower than that may be reported as one millimetres deep and
+        # sideways, which throws the round peg off the rim.
+        spec.option.ccd_tolerance = 1e-10
         # A face on a face needs more than one contact point: with one, a tight peg tilts through the wall.
         # MuJoCo 3 has to be asked for it; later it is on by default.
         if hasattr(mujoco.mjtEnableBit, "mjENBL_MULTICCD"):
