@@ -46,16 +46,16 @@ def _register_mj_step() -> None:
     """Make MuJoCo's C function known to compiled code under its own name.
 
     Raises:
-        ImportError: the shared library is not where the mujoco package keeps it.
+        ImportError: the library that MuJoCo's Python bindings use is not found beside them.
     """
-    folders = [Path(folder) for folder in mujoco.__path__]
+    folder = Path(mujoco._functions.__file__).parent
     for pattern in ("libmujoco.so*", "libmujoco*.dylib", "mujoco.dll"):
-        for library in sorted(file for folder in folders for file in folder.glob(pattern)):
-            # the library is loaded already; opening it again returns the same one
-            step = ctypes.CDLL(str(library)).mj_step
-            binding.add_symbol("mj_step", ctypes.cast(step, ctypes.c_void_p).value)
-            return
-    raise ImportError(f"no MuJoCo shared library in {', '.join(map(str, folders))}: reinstall mujoco")
+        for file in folder.glob(pattern):
+            library = ctypes.CDLL(str(file))  # it is loaded already: this only finds it
+            if library.mj_version() == mujoco.mj_version():
+                binding.add_symbol("mj_step", ctypes.cast(library.mj_step, ctypes.c_void_p).value)
+                return
+    raise ImportError(f"MuJoCo's library {mujoco.mj_version()} is not in {folder}: reinstall mujoco")
 
 
 _register_mj_step()
