@@ -273,17 +273,25 @@ def test_shallow_contacts_are_as_deep_as_they_are(shape):
 def test_thirty_newtons_sink_in_by_less_than_a_fifth_of_the_clearance(shape, clearance):
     geometry = PegGeometry(shape, clearance=clearance)
     model, data = scene(geometry)
-    place(model, data, geometry, (0.0, 0.0, -0.031))
-    peg, steps = model.body("peg").id, round(0.15 / model.opt.timestep)
-    depths: list[float] = []
-    for force in ([0, 0, -30], [30, 0, -1], [-20, -22, -1]):
-        data.xfrc_applied[peg, :3] = force
+    peg, floor = model.body("peg").id, -geometry.hole_depth
+    normal, _ = half_planes(vertices(shape))
+    for side in (None, 0, len(normal) // 2):  # down on the floor, or sideways on a wall
+        push = np.array([0.0, 0.0, -30.0]) if side is None else np.array([*30.0 * normal[side], -1.0])
+        aside = (0.0, 0.0) if side is None else clearance * normal[side]
+        mujoco.mj_resetData(model, data)
+        place(model, data, geometry, (*aside, floor))
+        depths: list[float] = []
+        steps = round(0.2 / model.opt.timestep)
         for step in range(steps):
+            force = push * min(1.0, 2 * step / steps)
+            lever = [0.0, 0.0, 0.6 * floor] - data.xipos[peg]  # the force acts in the hole
+            data.xfrc_applied[peg] = [*force, *np.cross(lever, force)]
             mujoco.mj_step(model, data)
-            if step > steps // 3:
-                depths += np.maximum(-data.contact.dist, 0.0).tolist()
-    assert len(depths) > steps
-    assert np.percentile(depths, 99) <= 0.2 * clearance
+            depths += np.maximum(-data.contact.dist, 0.0).tolist()
+        assert len(depths) > steps
+        assert 0 < np.percentile(depths, 99) <= 0.2 * clearance
+        tip = data.site("peg_tip").xpos
+        np.testing.assert_allclose(tip, [*aside, floor], atol=0.3 * clearance)  # and it is still there
 
 
 @pytest.mark.parametrize("clearance", [3 * MM, 0.1 * MM])
