@@ -1,192 +1,303 @@
 """Where episodes are run: the one seam between learning or evaluating and the machines that simulate.
 
-A pool takes episode specifications and gives episodes back. `LocalPool` has processes on this machine; a cluster engine can take its
-place, since a specification names its policy by file and an episode is plain data.
+A pool takes episode specifications and gives episodes back. `LocalPool` has processes on this machine; a
+cluster engine can take its place: a specification names its policy by file, and an episode is plain data.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import queue
+import pickle
 import signal
+import threading
+import time
 import traceback
+from collections import deque
 from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import Any, Protocol
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Any, Protocol
 
 from robolearn.data.episode import Episode
+from robolearn.errors import InputError
 from robolearn.training.rollout import Actor, EpisodeSpec, run_episode
 
-RESTARTS = 3  # how many dead workers a pool replaces before it gives up
+if TYPE_CHECKING:
+    from robolearn.envs.base import ManipulationEnv
+
+TRIES = 3  # how many workers may die on one episode before the pool gives up
+AHEAD = 2  # specifications a worker holds: the one that it runs and the next, not to wait for its parent
 
 
 class Pool(Protocol):
     """Maps episode specifications to episodes."""
 
-    def submit(self, spec: EpisodeSpec) -> None:
-        """Ask for an episode."""
-
-    def ready(self, timeout: float = 0.0) -> list[tuple[EpisodeSpec, Episode]]:
-        """Episodes that have ended since the last call; waits up to `timeout` seconds for the first."""
-
     @property
     def pending(self) -> int:
         """Episodes asked for and not yet given back."""
 
-    def close(self) -> None: ...
+    def submit(self, spec: EpisodeSpec) -> None:
+        """Ask for an episode."""
+
+    def ready(self, timeout: float = 0.0) -> list[tuple[EpisodeSpec, Episode]]:
+        """Episodes that have ended since the last call, with the very objects that were submitted.
+
+        Waits up to `timeout` seconds for the first.
+        """
+
+    def close(self) -> None:
+        """Stop at once, whatever is still running."""
+
+
+def map_episodes(pool: Pool, specs: Iterable[EpisodeSpec], ahead: int = 4) -> Iterator[Episode]:
+    """Episodes of the specifications, in their order. Nobody else may use the pool meanwhile.
+
+    Args:
+        pool: runs them.
+        specs: what to run; taken as they are needed.
+        ahead: how many are asked for before the first of them has been given back: two or three a worker keep
+            all of them busy.
+    """
+    remaining = (replace(spec) for spec in specs)  # objects of their own: equal ones stay apart by identity
+    order: deque[EpisodeSpec] = deque()
+    finished: dict[int, Episode] = {}
+    while True:
+        while len(order) < ahead and (spec := next(remaining, None)) is not None:
+            pool.submit(spec)
+            order.append(spec)
+        if not order:
+            return
+        while id(order[0]) not in finished:
+            finished.update((id(spec), episode) for spec, episode in pool.ready(timeout=1.0))
+        yield finished.pop(id(order.popleft()))
 
 
 class Runner:
-    """Runs specifications one after another in this process, keeping environments and the latest policy."""
+    """Runs specifications one after another in this process.
+
+    It keeps the latest environment and the latest policy. A policy is read once: its file must not change
+    while a runner lives.
+    """
 
     def __init__(self) -> None:
-        self._env: tuple[Any, Any] | None = None
+        self._env: tuple[str, ManipulationEnv] | None = None
         self._policy: tuple[str, Actor] | None = None
 
     def __call__(self, spec: EpisodeSpec) -> Episode:
+        return run_episode(self._env_of(spec), spec, self._actor_of(spec))
+
+    def _env_of(self, spec: EpisodeSpec) -> ManipulationEnv:
         from robolearn.envs.tasks import make
 
-        key = (spec.task, repr(sorted(spec.changes.items())))
+        key = f"{spec.task} {sorted(spec.changes.items())}"
         if self._env is None or self._env[0] != key:
-            if self._env is not None:
-                self._env[1].close()
+            self.close()
             self._env = (key, make(spec.task, spec.changes))
-        actor: Actor | None = None
-        if spec.policy is not None:
-            if self._policy is None or self._policy[0] != spec.policy:
-                from robolearn.policies.bundle import load_actor
+        return self._env[1]
 
-                self._policy = (spec.policy, load_actor(spec.policy))
-            actor = self._policy[1]
-        return run_episode(self._env[1], spec, actor)
+    def _actor_of(self, spec: EpisodeSpec) -> Actor | None:
+        if spec.policy is None:
+            return None
+        if self._policy is None or self._policy[0] != spec.policy:
+            from robolearn.policies.bundle import load_actor
 
+            self._policy = (spec.policy, load_actor(spec.policy))
+        return self._policy[1]
 
-def _work(specs: Any, episodes: Any, index: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    import torch
-
-    torch.set_num_threads(1)
-    runner = Runner()
-    while (item := specs.get()) is not None:
-        number, spec = item
-        episodes.put((index, number, None, None))  # begun
-        try:
-            episodes.put((index, number, runner(spec), None))
-        except BaseException:
-            episodes.put((index, number, None, traceback.format_exc()))
+    def close(self) -> None:
+        """Give the environment's renderers back."""
+        if self._env is not None:
+            self._env[1].close()
+            self._env = None
 
 
 class LocalPool:
     """Worker processes on this machine.
 
-    A worker that dies (killed, out of memory) is replaced and its episode run again; after `RESTARTS` deaths the pool gives up with an
-    error. An exception in an episode is raised here, with the worker's traceback.
+    A worker that dies (killed, out of memory) is replaced and its episodes run again. An exception in an
+    episode is raised by `ready`, with the worker's traceback; the pool stays usable.
+
+    Args:
+        workers: number of processes, from 1 up.
+
+    Raises:
+        InputError: of the constructor, for less than one worker; of `submit`, for a specification that cannot
+            be sent; of `ready`, for what an episode refuses (an unknown task, a bundle that is not there).
+        RuntimeError: of `ready`, for any other exception in an episode, and when `TRIES` workers died on one.
     """
 
     def __init__(self, workers: int = 1) -> None:
-        self._context = multiprocessing.get_context("spawn")
-        self._specs: Any = self._context.Queue()
-        self._episodes: Any = self._context.Queue()
-        self._pending: dict[int, EpisodeSpec] = {}
-        self._begun: dict[int, int] = {}
-        self._deaths = 0
+        if workers < 1:
+            raise InputError(f"a pool of {workers} workers runs nothing: choose from 1 up")
+        self.deaths: list[int] = []
+        """Exit codes of the workers that died and were replaced; negative is a signal."""
         self._next = 0
-        self._workers = [self._start(i) for i in range(workers)]
-
-    def _start(self, index: int) -> Any:
-        process = self._context.Process(target=_work, args=(self._specs, self._episodes, index), daemon=True)
-        process.start()
-        return process
-
-    def submit(self, spec: EpisodeSpec) -> None:
-        self._pending[self._next] = spec
-        self._specs.put((self._next, spec))
-        self._next += 1
+        self._specs: dict[int, EpisodeSpec] = {}  # by ticket: asked for, not yet given back
+        self._letters: dict[int, bytes] = {}  # by ticket: what a worker is sent
+        self._waiting: deque[int] = deque()  # tickets that no worker holds
+        self._tries: dict[int, int] = {}
+        self._finished: list[tuple[EpisodeSpec, Episode]] = []
+        self._workers = [_Worker() for _ in range(workers)]
 
     @property
     def pending(self) -> int:
-        return len(self._pending)
+        return len(self._specs) + len(self._finished)
 
-    @property
-    def deaths(self) -> int:
-        """Workers that died and were replaced."""
-        return self._deaths
+    def submit(self, spec: EpisodeSpec) -> None:
+        try:
+            letter = pickle.dumps((self._next, spec))
+        except Exception as error:
+            raise InputError(f"{spec} cannot be sent to another process: {error}") from error
+        self._specs[self._next] = spec
+        self._letters[self._next] = letter
+        self._waiting.append(self._next)
+        self._next += 1
+        self._hand_out()
 
     def ready(self, timeout: float = 0.0) -> list[tuple[EpisodeSpec, Episode]]:
-        found: list[tuple[EpisodeSpec, Episode]] = []
+        deadline = time.monotonic() + timeout
         while True:
-            try:
-                wait = timeout if not found else 0.0
-                index, number, episode, error = self._episodes.get(wait > 0, wait or None)
-            except queue.Empty:
-                self._replace_dead()
-                return found
-            if error is not None:
-                raise RuntimeError(f"an episode failed ({self._pending[number]}):\n{error}")
-            if episode is None:
-                self._begun[index] = number
-            else:
-                self._begun.pop(index, None)
-                found.append((self._pending.pop(number), episode))
-
-    def _replace_dead(self) -> None:
-        for index, process in enumerate(self._workers):
-            if process.is_alive():
-                continue
-            self._deaths += 1
-            if self._deaths > RESTARTS:
-                raise RuntimeError(
-                    f"{self._deaths} collector processes died, the last with exit code {process.exitcode}: "
-                    "look for memory running out, and for what `robolearn doctor` says"
-                )
-            lost = self._begun.pop(index, None)
-            self._workers[index] = self._start(index)
-            if lost is not None and lost in self._pending:
-                self._specs.put((lost, self._pending[lost]))
+            patience = 0.0 if self._finished else max(deadline - time.monotonic(), 0.0)
+            by_connection = {worker.connection: worker for worker in self._workers}
+            heard: list[Any] = wait(list(by_connection), patience)
+            for connection in heard:
+                self._hear(by_connection[connection])
+            self._hand_out()
+            if not heard and (self._finished or time.monotonic() >= deadline):
+                finished, self._finished = self._finished, []
+                return finished
 
     def close(self) -> None:
-        for process in self._workers:
-            process.kill()
-        for process in self._workers:
-            process.join()
-        for channel in (self._specs, self._episodes):
-            channel.cancel_join_thread()
-            channel.close()
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            worker.connection.close()
+        self._workers = []
 
     def __enter__(self) -> LocalPool:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
+    def _hand_out(self) -> None:
+        """Give waiting specifications to the workers that hold fewest."""
+        while self._waiting:
+            worker = min(self._workers, key=lambda worker: len(worker.tickets))
+            if len(worker.tickets) >= AHEAD:
+                return
+            try:
+                worker.connection.send_bytes(self._letters[self._waiting[0]])
+            except OSError:  # it has died: the others go on, and `ready` finds out
+                self._replace(worker)
+            else:
+                worker.tickets.append(self._waiting.popleft())
 
-def map_episodes(pool: Pool, specs: Iterable[EpisodeSpec], ahead: int = 4) -> Iterator[Episode]:
-    """Episodes of the specifications, in their order."""
-    waiting: dict[EpisodeKey, Episode] = {}
-    order: list[EpisodeKey] = []
-    remaining = iter(specs)
-    for spec in remaining:
-        pool.submit(spec)
-        order.append(_key(spec))
-        if len(order) >= ahead:
-            break
-    while order:
-        while order and order[0] in waiting:
-            yield waiting.pop(order.pop(0))
-        for done, episode in pool.ready(timeout=0.2) if order else []:
-            waiting[_key(done)] = episode
-            following = next(remaining, None)
-            if following is not None:
-                pool.submit(following)
-                order.append(_key(following))
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            ticket, episode, error = _receive(worker.connection)
+        except (EOFError, OSError):
+            self._replace(worker)
+            return
+        worker.tickets.remove(ticket)
+        self._letters.pop(ticket)
+        self._tries.pop(ticket, None)
+        spec = self._specs.pop(ticket)
+        if error is None:
+            self._finished.append((spec, episode))
+        elif isinstance(error, InputError):
+            raise error
+        else:
+            raise RuntimeError(f"an episode failed ({spec}):\n{error}")
+
+    def _replace(self, dead: _Worker) -> None:
+        dead.process.join()
+        dead.connection.close()
+        code = dead.process.exitcode or 0
+        self.deaths.append(code)
+        if dead.tickets:
+            first = dead.tickets[0]
+            self._tries[first] = self._tries.get(first, 0) + 1
+            if self._tries[first] >= TRIES:
+                raise RuntimeError(
+                    f"{TRIES} worker processes died on one episode, the last with exit code {code}: look for "
+                    f"memory running out, and for what `robolearn doctor` says ({self._specs[first]})"
+                )
+        self._waiting.extendleft(reversed(dead.tickets))
+        self._workers[self._workers.index(dead)] = _Worker()
 
 
-EpisodeKey = tuple[str, int, str]
+class _Worker:
+    """A process, our end of the line to it, and the tickets that it holds, in the order of their turn."""
+
+    def __init__(self) -> None:
+        # Not fork: it would copy a process that has threads. Not one queue for all: a worker killed while it
+        # holds the queue's lock would stop the others.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
+        with _interrupts_held():
+            self.process.start()
+        theirs.close()
+        self.tickets: deque[int] = deque()
 
 
-def _key(spec: EpisodeSpec) -> EpisodeKey:
-    return (spec.task, spec.seed, repr(spec))
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C goes to every process of a terminal, but is the parent's: a child started here never gets it."""
+    resource_tracker.ensure_running()  # starting a process starts it first, and that would let interrupts in
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+
+
+def _work(connection: Connection) -> None:
+    """What a worker process does until its parent closes the line or is gone."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported: with the first policy
+    runner = Runner()
+    sending: threading.Thread | None = None
+    while True:
+        try:
+            ticket, spec = pickle.loads(connection.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(0)
+        episode: Episode | None = None
+        error: InputError | str | None = None
+        try:
+            episode = runner(spec)
+        except InputError as refused:
+            error = InputError(str(refused))
+        except BaseException:
+            error = traceback.format_exc()
+        if sending is not None:
+            sending.join()
+        # in a thread, so that the next episode begins while the parent is busy and does not listen
+        sending = threading.Thread(target=_send, args=(connection, (ticket, episode, error)), daemon=True)
+        sending.start()
+
+
+def _send(connection: Connection, message: object) -> None:
+    """Send a message, its arrays as they lie in memory."""
+    arrays: list[pickle.PickleBuffer] = []
+    head = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
+    try:
+        connection.send((head, len(arrays)))
+        for array in arrays:
+            connection.send_bytes(array.raw())
+    except OSError:  # the parent is gone
+        os._exit(0)
+
+
+def _receive(connection: Connection) -> Any:
+    """Receive what `_send` sent."""
+    head, count = connection.recv()
+    return pickle.loads(head, buffers=[bytearray(connection.recv_bytes()) for _ in range(count)])
 
 
 def default_workers() -> int:

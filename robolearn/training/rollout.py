@@ -8,9 +8,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from robolearn import checks
 from robolearn.data.builder import EpisodeBuilder
 from robolearn.data.episode import Episode, Outcome, Source
 from robolearn.envs.base import ManipulationEnv
+from robolearn.errors import InputError
 from robolearn.hardware.limiter import CAUSES
 
 Observation = dict[str, NDArray[Any]]
@@ -36,8 +38,11 @@ class EpisodeSpec:
         seed: of the environment, and of everything random in the actor.
         policy: file of the policy that acts; None if the teacher acts alone.
         teacher_share: probability that the teacher acts through the whole episode although there is a policy.
-        noise: standard deviation of the torque noise that disturbs whoever acts, as a share of `noise_torque`.
+        noise: standard deviation of the torque that disturbs whoever acts, as a share of `env.noise_torque`.
         labels: whether to record what the teacher would have done.
+
+    Raises:
+        InputError: a seed or a noise below zero, or a share that is none.
     """
 
     task: str
@@ -48,6 +53,12 @@ class EpisodeSpec:
     noise: float = 0.0
     labels: bool = False
 
+    def __post_init__(self) -> None:
+        checks.whole("seed", self.seed, 0)
+        checks.number("noise", self.noise, low=0.0)
+        if checks.number("teacher_share", self.teacher_share, low=0.0) > 1.0:
+            raise InputError(f"teacher_share is {self.teacher_share}; it must lie between 0 and 1")
+
 
 NOISE_RENEWAL = 0.25  # probability per step that the disturbance changes; half of the time there is none
 
@@ -55,14 +66,20 @@ NOISE_RENEWAL = 0.25  # probability per step that the disturbance changes; half 
 def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) -> Episode:
     """Run one episode and return its record.
 
-    With noise, a torque that stays for some steps pushes the arm off the actor's path, so that the record also shows the way back
-    (DART: Laskey et al., CoRL 2017). The disturbance is no part of `requested`.
+    With noise, a torque that stays for some steps pushes the arm off the actor's path, so that the record
+    also shows the way back (DART: Laskey et al., CoRL 2017). The disturbance is no part of `requested`.
 
     Args:
         env: of the spec's task and configuration.
         spec: what to do.
         actor: the spec's policy, loaded; None for the teacher.
+
+    Raises:
+        InputError: the teacher or the noise is asked for where actions are not torques.
     """
+    if env.config.action != "torque" and (actor is None or spec.teacher_share or spec.labels or spec.noise):
+        kind = env.config.action
+        raise InputError(f"the teacher and the noise speak torques, but action is {kind!r}: choose 'torque'")
     rng = np.random.default_rng([spec.seed, 1])
     observation, _ = env.reset(seed=spec.seed)
     if actor is not None:
@@ -80,7 +97,8 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
     )
     period = 1.0 / env.config.control_rate
     push = np.zeros(env.action_space.shape or (0,), np.float32)
-    path, done, info = env.scene.path, False, {}
+    path, done = env.scene.path, False
+    info: dict[str, Any] = {}
     while not done:
         if spec.noise and rng.random() < NOISE_RENEWAL:
             push[:-1] = spec.noise * env.noise_torque * rng.standard_normal(env.arm.n) * (rng.random() < 0.5)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from robolearn.data.episode import Episode, Source
+from robolearn.envs.base import ManipulationEnv
+from robolearn.envs.tasks import make
+from robolearn.errors import InputError
+from robolearn.training.rollout import EpisodeSpec, run_episode
+
+STATE = {"observe": ("q", "dq", "tau", "gripper", "state")}
+
+
+class Still:
+    """A policy that asks for no torque and an open gripper, and counts what it is told."""
+
+    def __init__(self, size: int = 8) -> None:
+        self.resets = self.actions = 0
+        self.action = np.zeros(size, np.float32)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def act(self, observation: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        self.actions += 1
+        return self.action
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[ManipulationEnv]:
+    env = make("peg-insertion", STATE)
+    yield env
+    env.close()
+
+
+def spec(seed: int = 3, **options: Any) -> EpisodeSpec:
+    return EpisodeSpec("peg-insertion", STATE, seed, **options)
+
+
+def same(a: Episode, b: Episode) -> bool:
+    """Whether two episodes are equal to the last bit."""
+    ours, theirs = a.arrays(), b.arrays()
+    return (
+        ours.keys() == theirs.keys()
+        and all(ours[name].tobytes() == theirs[name].tobytes() for name in ours)
+        and (a.outcome, a.info, a.config) == (b.outcome, b.info, b.config)
+    )
+
+
+def test_the_teacher_alone_is_recorded_as_such(env: ManipulationEnv) -> None:
+    episode = run_episode(env, spec(), None)
+    assert episode.outcome.success
+    assert episode.outcome.reason == "success"
+    assert set(episode.source) == {Source.TEACHER}
+    assert episode.expert is not None
+    np.testing.assert_array_equal(episode.requested, episode.expert)
+    assert episode.outcome.seconds == pytest.approx(episode.stamps[-1])
+    np.testing.assert_allclose(np.diff(episode.stamps), 0.05)
+    assert (episode.task, episode.seed, episode.info["noise"]) == ("peg-insertion", 3, 0.0)
+
+
+def test_a_spec_determines_its_episode_to_the_bit_whatever_ran_before(env: ManipulationEnv) -> None:
+    noisy = spec(noise=0.5)
+    first = run_episode(env, noisy, None)
+    run_episode(env, spec(4, noise=0.2), None)
+    assert same(first, run_episode(env, noisy, None))
+    fresh = make("peg-insertion", STATE)
+    assert same(first, run_episode(fresh, noisy, None))
+    assert not same(first, run_episode(env, spec(4, noise=0.5), None))
+
+
+def test_noise_disturbs_the_arm_but_is_no_part_of_the_request(env: ManipulationEnv) -> None:
+    calm, noisy = run_episode(env, spec(), None), run_episode(env, spec(noise=1.0), None)
+    np.testing.assert_array_equal(noisy.requested, noisy.expert)
+    steps = min(len(calm), len(noisy))
+    assert np.abs(calm.observations["q"][:steps] - noisy.observations["q"][:steps]).max() > 0.01
+    # what was sent differs from what was asked for by the push, and the gripper is never pushed
+    assert np.abs(noisy.filtered - noisy.requested[:, :-1]).max() > 0.5
+    assert set(noisy.requested[:, -1]) == {1.0}
+
+
+def test_a_policy_acts_and_the_teacher_says_what_it_would_have_done(env: ManipulationEnv) -> None:
+    actor = Still()
+    episode = run_episode(env, spec(policy="still", labels=True), actor)
+    assert (actor.resets, actor.actions) == (1, len(episode))
+    assert set(episode.source) == {Source.POLICY}
+    assert not episode.requested.any()
+    assert episode.expert is not None
+    assert np.abs(episode.expert[:, :-1]).max() > 0.1
+    assert not episode.outcome.success
+
+
+def test_without_labels_there_is_no_expert(env: ManipulationEnv) -> None:
+    assert run_episode(env, spec(policy="still"), Still()).expert is None
+
+
+def test_the_teacher_takes_its_share_of_whole_episodes(env: ManipulationEnv) -> None:
+    acted = []
+    for seed in itertools.chain(range(8)):
+        episode = run_episode(env, spec(seed, policy="still", teacher_share=0.5, labels=True), Still())
+        assert len(set(episode.source)) == 1
+        acted.append(int(episode.source[0]))
+    assert set(acted) == {Source.POLICY, Source.TEACHER}
+    always = run_episode(env, spec(policy="still", teacher_share=1.0), Still())
+    assert set(always.source) == {Source.TEACHER}
+
+
+def test_the_teacher_and_noise_want_torque_actions() -> None:
+    env = make("peg-insertion", {**STATE, "action": "pose"})
+    for options in ({}, {"policy": "p", "labels": True}, {"policy": "p", "noise": 0.1}):
+        with pytest.raises(InputError, match=r"'pose'.*choose 'torque'"):
+            run_episode(env, EpisodeSpec("peg-insertion", {}, 0, **options), Still(7) if options else None)
+    assert len(run_episode(env, EpisodeSpec("peg-insertion", {}, 0, "still"), Still(7)))
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"seed": -1}, "seed"),
+        ({"noise": -0.1}, "noise"),
+        ({"noise": math.nan}, "noise"),
+        ({"teacher_share": 1.5}, "teacher_share"),
+        ({"teacher_share": -0.1}, "teacher_share"),
+    ],
+)
+def test_a_spec_refuses_what_makes_no_sense(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        spec(**options)
