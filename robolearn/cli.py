@@ -91,6 +91,30 @@ def arms(arguments: list[str]) -> int:
     return parse("arms", show, arguments)
 
 
+@command
+def evaluate(arguments: list[str]) -> int:
+    """Run a policy on held-out episodes: success with its interval, forces, limiter, failures on film."""
+    from robolearn.training.commands import run_evaluate
+
+    return parse("evaluate", run_evaluate, arguments)
+
+
+@command
+def export(arguments: list[str]) -> int:
+    """Write a policy as an ONNX file for other runtimes."""
+    from robolearn.training.commands import run_export
+
+    return parse("export", run_export, arguments)
+
+
+@command
+def bundles(arguments: list[str]) -> int:
+    """List the trained policies that come with the package, with their measured success."""
+    from robolearn.training.commands import run_bundles
+
+    return parse("bundles", run_bundles, arguments)
+
+
 def _help() -> str:
     width = max(map(len, COMMANDS)) + 2
     lines = [f"  {name:<{width}}{(run.__doc__ or '').splitlines()[0]}" for name, run in COMMANDS.items()]

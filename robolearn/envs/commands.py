@@ -1,7 +1,7 @@
 """What an action means: joint torques, joint displacements or hand displacements, all of which end in the torque path.
 
-A torque command is handed to the torque path as it is. The two others are feedback laws that turn the present state into a torque
-at every tick of the limiter; they exist to be compared with.
+A torque command is handed to the torque path as it is. The two others are feedback laws that turn the present
+state into a torque at every tick of the limiter; they exist to be compared with.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ class Command(Protocol):
     def run(self, steps: int) -> None: ...
 
 
+def command_size(kind: str, arm: ArmProfile) -> int:
+    """Length of an action of a kind, the gripper's entry included."""
+    return (len(HAND_STEP) if kind == "pose" else arm.n) + 1
+
+
 def command_space(kind: str, arm: ArmProfile) -> gymnasium.spaces.Box:
     """The actions of a kind; the last entry is the gripper, from open (-1) to closed (+1), and closes it above 0."""
     high = {
@@ -46,15 +51,22 @@ def command_space(kind: str, arm: ArmProfile) -> gymnasium.spaces.Box:
 def make_command(kind: str, action: NDArray[Any], env: ManipulationEnv) -> Command:
     """Check an action and turn it into a command.
 
+    Displacements beyond the action space are cut to it; torques are the limiter's business.
+
     Raises:
-        InputError: the action has a wrong shape or an entry that is not finite.
+        InputError: the action has a wrong shape or an entry that is not a finite number.
     """
-    action = np.asarray(action, np.float64)
-    size = {"torque": env.arm.n, "impedance": env.arm.n, "pose": 6}[kind] + 1
+    try:
+        action = np.array(action, np.float64)  # a copy: it may wait for its delay while the caller reuses the
+        array
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a {kind} action is an array of numbers, not {action!r}") from error
+    size = command_size(kind, env.arm)
     if action.shape != (size,):
         raise InputError(
             f"a {kind} action has shape ({size},): "
-            f"{'x y z and a rotation vector' if kind == 'pose' else 'one entry a joint'} and the gripper; got {action.shape}"
+            f"{'x y z and a rotation vector' if kind == 'pose' else 'one entry a joint'} and the gripper; "
+            f"got {action.shape}"
         )
     if not np.isfinite(action).all():
         bad = [f"{i}: {action[i]}" for i in np.flatnonzero(~np.isfinite(action))]
@@ -69,36 +81,44 @@ def make_command(kind: str, action: NDArray[Any], env: ManipulationEnv) -> Comma
 
 class _Torque:
     def __init__(self, env: ManipulationEnv, torque: Array, width: float) -> None:
-        self._path, self._torque, self._width = env.scene.path, torque, width
+        self._env, self._torque, self._width = env, torque, width
 
     def run(self, steps: int) -> None:
-        self._path.advance(self._torque, self._width, steps)
+        self._env.advance(self._torque, self._width, steps)
 
 
 class _Feedback:
-    def __init__(self, env: ManipulationEnv, width: float) -> None:
-        self._env, self._width = env, width
+    """A displacement of where the arm is when the command reaches it, after its delay."""
+
+    def __init__(self, env: ManipulationEnv, displacement: Array, width: float) -> None:
+        self._env, self._displacement, self._width = env, displacement, width
         self._every = env.physics_rate // env.config.filter_rate
+        self._begun = False
+
+    def begin(self) -> None:
+        raise NotImplementedError
 
     def torque(self) -> Array:
         raise NotImplementedError
 
     def run(self, steps: int) -> None:
-        while steps > 0:
+        if not self._begun:
+            self.begin()
+            self._begun = True
+        while steps > 0 and not self._env.scene.path.diverged:
             chunk = min(steps, self._every)
-            self._env.scene.path.advance(self.torque(), self._width, chunk)
+            self._env.advance(self.torque(), self._width, chunk)
             steps -= chunk
 
 
 class _Impedance(_Feedback):
     """A spring and a damper a joint, towards a displaced posture: tau = K (q_d - q) - D dq."""
 
-    def __init__(self, env: ManipulationEnv, displacement: Array, width: float) -> None:
-        super().__init__(env, width)
-        self._goal = env.data.qpos[env.handles.qpos] + displacement
-        self._stiffness = env.arm.tau_max
-        # critically damped for the inertia that a joint of this strength typically carries: strength / 60 [kg m²]
-        self._damping = 2 * np.sqrt(self._stiffness * env.arm.tau_max / 60)
+    def begin(self) -> None:
+        arm = self._env.arm self._goal = self._env.data.qpos[self._env.handles.qpos] + self._displacement
+        self._stiffness = arm.tau_max # critically damped for the inertia that a joint of this strength
+        typically carries: strength / 60 [kg m²] self._damping = 2 * np.sqrt(self._stiffness * arm.tau_max /
+        60)
 
     def torque(self) -> Array:
         data, handles = self._env.data, self._env.handles
@@ -110,11 +130,10 @@ class _Impedance(_Feedback):
 class _Pose(_Feedback):
     """Operational-space control towards a displaced hand pose, displacement in the base frame."""
 
-    def __init__(self, env: ManipulationEnv, displacement: Array, width: float) -> None:
-        super().__init__(env, width)
-        position, rotation = env.grip_pose()
-        self._position = position + displacement[:3]
-        self._rotation = rotation_from_vector(displacement[3:]) @ rotation
+    def begin(self) -> None:
+        position, rotation = self._env.grip_pose()
+        self._position = position + self._displacement[:3]
+        self._rotation = rotation_from_vector(self._displacement[3:]) @ rotation
 
     def torque(self) -> Array:
         env = self._env

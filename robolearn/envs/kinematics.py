@@ -78,5 +78,6 @@ def reach(
         step = j.T @ np.linalg.solve(j @ j.T + 1e-4 * np.eye(6), error)
         q = np.clip(q + np.clip(step, -0.2, 0.2), arm.q_min, arm.q_max)
     if np.linalg.norm(error[:3]) > 1e-3 or np.linalg.norm(error[3:]) > 1e-2:
-        raise InputError(f"arm {arm.name!r} cannot reach {np.round(position, 3)} m with the hand turned as asked")
+        raise InputError(f"arm {arm.name!r} cannot reach {np.round(position, 3)} m with the hand turned as
+        asked")
     return q

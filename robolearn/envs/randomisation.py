@@ -1,7 +1,8 @@
 """What differs from episode to episode, written down as data.
 
-A tier is a set of ranges; `sample` draws one value from each, and every value drawn goes into the episode's `info`. `clean` is a
-world without surprises, but with the nominal delays of a real wire; `rich` is meant to cover a real laboratory.
+A tier is a set of ranges; `sample` draws one value from each, and every value drawn goes into the episode's
+`info`. `clean` is a world without surprises, but with the nominal delays of a real wire; `rich` is meant to
+cover a real laboratory.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Randomisation:
         action_delay: from the policy's being asked to its torque's reaching the limiter [s].
         light_intensity: factor on the lamp's nominal brightness.
         light_shift: shift of the direction of the light along each axis (it points 1 down).
-        colour_shift: shift of every object's and surface's colour channels (1 is full scale).
+        colour_shift: largest shift, up or down, of every geom's colour channels (1 is full scale).
         texture: probability that the table carries a random pattern.
         distractors: number of coloured things standing about outside the work's way.
         camera_shift: shift of each camera along each axis [m].
@@ -46,7 +47,7 @@ class Randomisation:
     action_delay: Range = (0.01, 0.01)
     light_intensity: Range = (1.0, 1.0)
     light_shift: Range = (0.0, 0.0)
-    colour_shift: Range = (0.0, 0.0)
+    colour_shift: float = 0.0
     texture: float = 0.0
     distractors: tuple[int, int] = (0, 0)
     camera_shift: Range = (0.0, 0.0)
@@ -71,8 +72,8 @@ class Randomisation:
             cameras: names of the cameras.
 
         Returns:
-            plain floats and float arrays by name: per-joint values have shape (n,), per-camera values (cameras, 3) or
-            (cameras,).
+            plain floats and float arrays by name: per-joint values have shape (n,), per-camera values
+            (cameras, 3) or (cameras,).
         """
         upper = max(joints - 3, 0)
         count = len(cameras)
@@ -82,7 +83,7 @@ class Randomisation:
             "light_intensity": float(rng.uniform(*self.light_intensity)),
             "light_shift": rng.uniform(*self.light_shift, size=3),
             "colour_seed": int(rng.integers(2**31)),
-            "colour_shift": self.colour_shift[1],
+            "colour_shift": self.colour_shift,
             "texture": bool(rng.random() < self.texture),
             "distractors": int(rng.integers(self.distractors[0], self.distractors[1] + 1)),
             "camera_shift": rng.uniform(*self.camera_shift, size=(count, 3)),
@@ -106,7 +107,7 @@ RICH = Randomisation(
     action_delay=(0.0, 0.04),
     light_intensity=(0.6, 1.4),
     light_shift=(-0.5, 0.5),
-    colour_shift=(-0.12, 0.12),
+    colour_shift=0.12,
     texture=0.5,
     distractors=(0, 4),
     camera_shift=(-0.02, 0.02),

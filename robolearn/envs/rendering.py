@@ -1,11 +1,15 @@
 """Off-screen rendering of camera images, fast enough to train from on a CPU.
 
-Measured on a software rasteriser, shadows and multisampling cost ten times the rest of the picture, so the *fast* profile goes
-without them and draws round shapes with few facets. The *pretty* profile is for videos.
+Measured on a software rasteriser, shadows and multisampling cost ten times the rest of the picture, so the
+*fast* profile goes without them and draws round shapes with few facets. What is left is proportional to the
+number of shapes, seen or not, so it also leaves out those beyond the edges of the picture. The *pretty*
+profile is for videos.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from typing import Any
 
 import mujoco
@@ -20,27 +24,52 @@ PROFILES = {
     "pretty": (4096, 4, 48, 24),
 }
 MAX_GEOMS = 512
+_DRAWN_GROUPS = 3  # geoms of the groups 0 to 2 are drawn, as in MuJoCo's viewer
+_HIDDEN_GROUP = 5
 
-_contexts: dict[tuple[int, int], Any] = {}
+_contexts: dict[int, Any] = {}
 
 
-def _gl_context(width: int, height: int) -> Any:
-    """The process's off-screen GL context; pictures larger than it are drawn to a frame buffer, so one serves all."""
-    if not _contexts:
+def _make_current(width: int, height: int) -> None:
+    """Use the process's off-screen GL context; pictures are drawn to a frame buffer, so that one serves all sizes."""
+    process = os.getpid()  # a forked child cannot draw with its parent's
+    context = _contexts.get(process)
+    if context is None:
         try:
-            _contexts[width, height] = mujoco.GLContext(width, height)
+            context = _contexts[process] = mujoco.GLContext(width, height)
         except Exception as error:
             raise RuntimeError(
                 f"no off-screen OpenGL context could be made ({type(error).__name__}: {error}). "
                 "Run `robolearn doctor`: it names the missing libraries and the values of MUJOCO_GL that work here."
             ) from error
-    context = next(iter(_contexts.values()))
     context.make_current()
-    return context
+
+
+def asset_key(model: mujoco.MjModel) -> bytes:
+    """Equal for models whose meshes, height fields and texture sizes are: those that one renderer can draw."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in (
+        "mesh_vertadr",
+        "mesh_faceadr",
+        "mesh_vert",
+        "mesh_normal",
+        "mesh_face",
+        "mesh_texcoord",
+        "hfield_size",
+        "hfield_data",
+        "skin_vert",
+        "skin_face",
+        "tex_type",
+        "tex_width",
+        "tex_height",
+    ):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(getattr(model, name)).tobytes())
+    return digest.digest()
 
 
 class Renderer:
-    """Draws the cameras of one model, or of models that share meshes, textures and height fields.
+    """Draws the cameras of one model, or of models with equal `asset_key`.
 
     Args:
         model: the compiled model whose assets go to the GPU (or to the software rasteriser).
@@ -56,34 +85,36 @@ class Renderer:
         quality = model.vis.quality
         quality.shadowsize, quality.offsamples = shadows, samples
         quality.numslices, quality.numstacks = slices, stacks
-        model.vis.global_.offwidth = max(model.vis.global_.offwidth, width)
-        model.vis.global_.offheight = max(model.vis.global_.offheight, height)
-        _gl_context(width, height)
+        model.vis.global_.offwidth, model.vis.global_.offheight = width, height
+        _make_current(width, height)
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         self._scene = mujoco.MjvScene(model, maxgeom=MAX_GEOMS)
+        self._pretty = profile == "pretty"
         flags = self._scene.flags
-        flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = profile == "pretty"
-        flags[int(mujoco.mjtRndFlag.mjRND_REFLECTION)] = profile == "pretty"
-        flags[int(mujoco.mjtRndFlag.mjRND_SKYBOX)] = profile == "pretty"
+        flags[int(mujoco.mjtRndFlag.mjRND_SHADOW)] = self._pretty
+        flags[int(mujoco.mjtRndFlag.mjRND_REFLECTION)] = self._pretty
+        flags[int(mujoco.mjtRndFlag.mjRND_SKYBOX)] = self._pretty
         self._option = mujoco.MjvOption()
         mujoco.mjv_defaultOption(self._option)
-        self._option.geomgroup[3:] = 0
+        self._option.geomgroup[_DRAWN_GROUPS:] = 0
         self._option.sitegroup[:] = 0
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED.value
-        self.assets = asset_counts(model)
         self._size = (width, height)
+        self._textures_of = model
+        self.assets = asset_key(model)
 
     def covers(self, width: int, height: int) -> bool:
         """Whether pictures of this size fit the frame buffer."""
         return width <= self._size[0] and height <= self._size[1]
 
     def upload_textures(self, model: mujoco.MjModel) -> None:
-        """Send the model's textures again after they were changed."""
-        _gl_context(*self._size)
+        """Draw with a model's textures as they are now; `draw` notices another model, but not a changed one."""
+        _make_current(*self._size)
         for texture in range(model.ntex):
             mujoco.mjr_uploadTexture(model, self._context, texture)
+        self._textures_of = model
 
     def draw(
         self,
@@ -97,33 +128,55 @@ class Renderer:
     ) -> NDArray[Any]:
         """One picture from a fixed camera.
 
+        Args:
+            model: the renderer's, or one with equal assets.
+            data: its state, kinematics, cameras and lights up to date.
+            camera: the camera's id.
+            width: of the picture [pixels].
+            height: of the picture [pixels].
+            depth: measure distances in place of colours.
+
         Returns:
-            uint8 RGB, shape (height, width, 3), row 0 on top; with `depth`, float32 distances along the optical axis [m],
-            shape (height, width).
+            uint8 RGB, shape (height, width, 3), row 0 on top; with `depth`, float32 distances along the
+            optical axis [m], shape (height, width): that of the far clipping plane where there is nothing.
         """
-        _gl_context(width, height)
+        if model is self._textures_of:
+            _make_current(*self._size)
+        else:
+            self.upload_textures(model)
         self._camera.fixedcamid = camera
+        groups = model.geom_group.copy()
+        if not self._pretty:  # shadows and reflections may be of shapes that the picture does not show
+            model.geom_group[~_in_picture(model, data, camera, width / height)] = _HIDDEN_GROUP
         mujoco.mjv_updateScene(
             model, data, self._option, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
         )
-        view = mujoco.MjrRect(0, 0, width, height)
-        mujoco.mjr_render(view, self._scene, self._context)
+        model.geom_group[:] = groups
+        frame = mujoco.MjrRect(0, 0, width, height)
+        mujoco.mjr_render(frame, self._scene, self._context)
         if not depth:
             rgb = np.empty((height, width, 3), np.uint8)
-            mujoco.mjr_readPixels(rgb, None, view, self._context)
+            mujoco.mjr_readPixels(rgb, None, frame, self._context)
             return np.ascontiguousarray(rgb[::-1])
-        buffer = np.empty((height, width), np.float32)
-        mujoco.mjr_readPixels(None, buffer, view, self._context)
-        extent = model.stat.extent
-        near, far = model.vis.map.znear * extent, model.vis.map.zfar * extent
-        metres = near / (1 - buffer * (1 - near / far))  # the buffer runs from 0 at the near plane to 1 at the far one
-        return np.ascontiguousarray(metres[::-1].astype(np.float32))
+        buffer = np.empty((height, width), np.float32) mujoco.mjr_readPixels(None, buffer, frame,
+        self._context) extent = model.stat.extent near, far = model.vis.map.znear * extent, model.vis.map.zfar
+        * extent metres = near / (1 - buffer * (1 - near / far))  # the buffer runs from 0 at the near plane
+        to 1 at the far one return np.ascontiguousarray(metres[::-1].astype(np.float32))
 
     def close(self) -> None:
         """Free the GL objects; the process's context stays for other renderers."""
         self._context.free()
 
 
-def asset_counts(model: mujoco.MjModel) -> tuple[int, ...]:
-    """What a renderer has uploaded for a model; models with equal counts built by one recipe may share a renderer."""
-    return (model.nmeshvert, model.nmeshface, model.ntex, model.ntexdata, model.nhfielddata)
+def _in_picture(
+    model: mujoco.MjModel, data: mujoco.MjData, camera: int, aspect: float
+) -> NDArray[np.bool_]:
+    """Of every geom, whether the sphere around it reaches into a camera's pyramid of view, shape (ngeom,)."""
+    x, y, back = ((data.geom_xpos - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)).T
+    slope_y = np.tan(np.radians(model.cam_fovy[camera]) / 2)
+    slope_x = slope_y * aspect
+    radius = model.geom_rbound
+    # distance of a centre from a side of the pyramid, whose normal has the length that is divided by
+    beyond_x = (np.abs(x) + slope_x * back) / np.sqrt(1 + slope_x**2) beyond_y = (np.abs(y) + slope_y * back)
+    / np.sqrt(1 + slope_y**2) return (np.maximum(np.maximum(beyond_x, beyond_y), back) <= radius) | (radius ==
+    0)  # a plane has no radius

@@ -12,7 +12,8 @@ from robolearn.envs.kinematics import rotation_from_vector
 
 TABLE = "table"
 DISTRACTORS = 4
-_TEXTURE_SIZE = 64
+_TEXTURE_SIZE = 64  # [pixels]
+_TILES = 8  # of one colour, along a side of the texture
 _CHANGED = (
     "body_mass",
     "body_inertia",
@@ -81,7 +82,13 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
 
 
 class Surroundings:
-    """Applies an episode's sampled conditions to a model, always starting from the model as it was compiled."""
+    """Applies an episode's sampled conditions to a model, always starting from the model as it was compiled.
+
+    Args:
+        model: as compiled; what is in `_CHANGED` belongs to this object from now on, and is set again at
+        every `apply`. data: some state of it, used as scratch where quantities derived from masses are
+        computed. cameras: names of the cameras that are moved, in the order of the sampled values.
+    """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, cameras: tuple[str, ...]) -> None:
         self._model, self._data = model, data
@@ -90,11 +97,18 @@ class Surroundings:
         free = int(mujoco.mjtJoint.mjJNT_FREE)
         self._loose = [int(model.jnt_bodyid[j]) for j in range(model.njnt) if int(model.jnt_type[j]) == free]
         self._table = model.geom(TABLE).id
+        start = int(model.tex_adr[model.texture("pattern").id])
+        self._pixels = slice(start, start + _TEXTURE_SIZE**2 * 3)
         self._distractors = [model.body(f"distractor{i}").id for i in range(DISTRACTORS)]
         self._scaled = False
 
     def apply(self, sampled: dict[str, Any], arm_dof: NDArray[np.int_]) -> None:
-        """Write the sampled values (see `Randomisation.sample`) into the model."""
+        """Write an episode's conditions into the model.
+
+        Args:
+            sampled: what `Randomisation.sample` drew.
+            arm_dof: the arm's joints in qvel, shape (n,).
+        """
         model = self._model
         for name, value in self._nominal.items():
             getattr(model, name)[:] = value
@@ -117,10 +131,9 @@ class Surroundings:
             np.clip(colours, 0, 1, out=colours)
         if sampled["texture"]:
             model.geom_matid[self._table] = model.material("pattern").id
-            coarse = rng.uniform(0.4, 1.0, (8, 8, 3))
-            model.tex_data[: _TEXTURE_SIZE * _TEXTURE_SIZE * 3] = (
-                (255 * np.kron(coarse, np.ones((_TEXTURE_SIZE // 8, _TEXTURE_SIZE // 8, 1)))).astype(np.uint8).ravel()
-            )
+            tile = np.ones((_TEXTURE_SIZE // _TILES, _TEXTURE_SIZE // _TILES, 1))
+            pattern = np.kron(rng.uniform(0.4, 1.0, (_TILES, _TILES, 3)), tile)
+            model.tex_data[self._pixels] = (255 * pattern).astype(np.uint8).ravel()
         for body in self._distractors[: sampled["distractors"]]:
             side = rng.choice([-1.0, 1.0])
             model.body_pos[body] = [rng.uniform(0.25, 0.75), side * rng.uniform(0.2, 0.35), 0.03]

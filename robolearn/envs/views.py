@@ -43,6 +43,12 @@ class View:
             raise InputError(
                 f"camera {self.name!r} has a picture of {self.width} x {self.height} pixels: both must be at least 1"
             )
+        forward = np.subtract(self.target, self.position)
+        if np.linalg.norm(np.cross(forward, self.up)) < 1e-9:
+            raise InputError(
+                f"camera {self.name!r} at {self.position} cannot look at {self.target} with {self.up} up: the target "
+                "must be elsewhere, and not straight up or down in the picture"
+            )
         if not 0 < self.fovy < np.pi:
             raise InputError(f"camera {self.name!r} has fovy {self.fovy} rad: it must lie between 0 and pi")
 
@@ -63,8 +69,12 @@ class View:
         return quaternion
 
 
+VIDEO = View("video", "base", (1.25, -0.75, 0.65), (0.42, 0.0, 0.15), (0, 0, 1), 0.75, 480, 480)
+"""What people see of every task; no observation."""
+
+
 def add_camera(body: mujoco.MjsBody, view: View) -> None:
-    """Fix a camera to a body whose frame is the view's; MuJoCo's camera frame looks along -z with y up."""
+    """Fix a camera to a body whose frame is the view's; MuJoCo's cameras look along -z with y up."""
     quaternion = np.zeros(4)
     mujoco.mju_mat2Quat(quaternion, (view.optical_rotation @ np.diag([1.0, -1.0, -1.0])).ravel())
     body.add_camera(name=view.name, pos=list(view.position), quat=quaternion, fovy=np.degrees(view.fovy))
