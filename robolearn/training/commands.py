@@ -1,0 +1,215 @@
+"""What `robolearn evaluate`, `report`, `export` and `bundles` do, and what they print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from robolearn.data.episode import Episode
+from robolearn.policies.bundle import load_bundle, shipped_bundles, write_card
+from robolearn.training.configuration import parse_changes
+from robolearn.training.evaluation import Evaluation, evaluate, save_evaluation
+from robolearn.training.pictures import said
+
+BundleName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="BUNDLE")]
+Changes = Annotated[
+    tuple[tuple[str, ...], ...],
+    tyro.conf.arg(name="set", metavar="KEY=VALUE ..."),
+    tyro.conf.UseAppendAction,
+]
+
+
+def run_evaluate(
+    bundle: BundleName,
+    episodes: int = 200,
+    seed: int = 0,
+    changes: Changes = (),
+    workers: int | None = None,
+    out: Path | None = None,
+    card: bool = False,
+    table: bool = False,
+    json: bool = False,
+) -> int:
+    """Run a policy on held-out episodes; print how often it succeeds, and how.
+
+    Args:
+        bundle: a bundle's directory, a training run's directory, or a shipped bundle's name.
+        episodes: how many episodes.
+        seed: of the first episode, from 0 to 999999; the others follow it. Training never uses these seeds.
+        changes: the task's parameters to change, such as clearance=1mm.
+        workers: processes that simulate; one a core if not given. The figures do not depend on it.
+        out: folder for the figures (JSON) and film strips; a training run's own folder if not given, and its
+            report is written anew.
+        card: write the figures into the bundle's card, too.
+        table: print every episode; otherwise those that failed.
+        json: print everything as JSON.
+    """
+    loaded = load_bundle(bundle)
+    assert loaded.path is not None
+    parsed = parse_changes(loaded.task, [word for group in changes for word in group])
+    run = Path(bundle) if loaded.path == Path(bundle) / "bundle" else None
+    with progress_of(episodes) as progress:
+        result = evaluate(bundle, episodes, seed, parsed, workers=workers, progress=progress)
+    if card:
+        others = [entry for entry in loaded.card.get("evaluations", []) if not _same(entry, result.summary)]
+        write_card(loaded.path, {**loaded.card, "evaluations": [*others, result.summary]})
+    if json:
+        print(result.to_json())
+    else:
+        show_evaluation(result, every=table)
+    folder = out or run
+    if folder is not None:
+        file = save_evaluation(folder, result)
+        print(f"figures  {file}", file=sys.stderr)
+    return 0
+
+
+def run_export(bundle: BundleName, onnx: Path) -> int:
+    """Write a policy as an ONNX file, and check with onnxruntime that it computes the same.
+
+    Args:
+        bundle: a bundle's directory, a training run's directory, or a shipped bundle's name.
+        onnx: the file to write.
+    """
+    from robolearn.policies.export import export_onnx
+
+    difference = export_onnx(load_bundle(bundle), onnx)
+    print(f"{onnx}: onnxruntime's actions differ from the network's by at most {difference:.1e} N·m")
+    return 0
+
+
+def run_bundles(json: bool = False) -> int:
+    """List the bundles that come with the package, with the figures on their cards.
+
+    Args:
+        json: print the list as JSON.
+    """
+    from robolearn.cli import print_table
+
+    rows = []
+    for name in shipped_bundles():
+        bundle = load_bundle(name)
+        weights = sum(parameter.numel() for parameter in bundle.network.parameters())
+        row: dict[str, Any] = {
+            "name": name,
+            "task": bundle.task,
+            "weights": weights,
+            "evaluation": "not measured",
+        }
+        for entry in bundle.card.get("evaluations", []) or [None]:
+            rows.append(row if entry is None else {**row, "evaluation": _short(entry)})
+    if not rows and not json:
+        print("no bundle comes with this robolearn: train one with `robolearn train`")
+    print_table(rows, json)
+    return 0
+
+
+@contextmanager
+def progress_of(episodes: int) -> Iterator[Callable[[Episode], None]]:
+    """Shows on stderr how many episodes are done and the success rate so far.
+
+    A bar in a terminal, plain lines elsewhere. Yields what is to be called with every episode.
+    """
+    done = successes = 0
+    console = Console(stderr=True)
+
+    def rate() -> str:
+        return f"success {successes / done:.3f}" if done else ""
+
+    if not console.is_terminal:
+        step = max(episodes // 10, 1)
+
+        def say(episode: Episode) -> None:
+            nonlocal done, successes
+            done, successes = done + 1, successes + episode.outcome.success
+            if done % step == 0 or done == episodes:
+                print(f"{done}/{episodes} episodes, {rate()}", file=sys.stderr, flush=True)
+
+        yield say
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=episodes)
+
+        def advance(episode: Episode) -> None:
+            nonlocal done, successes
+            done, successes = done + 1, successes + episode.outcome.success
+            bar.update(task, advance=1, description=rate())
+
+        yield advance
+
+
+def show_evaluation(evaluation: Evaluation, every: bool = False) -> None:
+    """Print the figures, and a table of the episodes that failed or of every one."""
+    console, summary = Console(highlight=False), evaluation.summary
+    success, first = summary["success"], summary["seed"]
+    low, high = success["interval"]
+    episodes = summary["episodes"]
+    console.print(f"\n[bold]{summary['command']}[/bold]\n{episodes} held-out episodes from seed {first}\n")
+    figures = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
+    figures.add_row("success", f"[bold]{success['rate']:.3f}[/bold]", f"95% interval {low:.3f} to {high:.3f}")
+    ended = ", ".join(f"{count} {said(reason)}" for reason, count in summary["reasons"].items())
+    figures.add_row("ended", str(episodes), ended)
+    for name, title, unit in FIGURES:
+        if (spread := summary[name]) is not None:
+            rest = f"median {spread['median']:.3g}, largest {spread['max']:.3g}"
+            figures.add_row(title, f"{spread['mean']:.3g} {unit}", rest)
+    figures.add_row("drops", str(summary["drops"]), "")
+    for cause, share in summary["limiter"]["altered"].items():
+        if share:
+            figures.add_row(f"limiter: {cause}", f"{100 * share:.2f} %", "of its ticks altered the request")
+    if not any(summary["limiter"]["altered"].values()):
+        figures.add_row("limiter", "0 %", "of its ticks altered the request")
+    console.print(figures)
+
+    rows = [row for row in evaluation.table if every or not row["success"]]
+    if not rows:
+        return
+    listing = Table(title="every episode" if every else "failures", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("seed", "ended", "seconds", "peak N", "mean N", "N·m/s", "altered", "sampled"):
+        numeric = heading not in ("ended", "sampled")
+        listing.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "sampled")
+    for row in rows:
+        forces = [row[key] for key in ("peak_force", "mean_force", "torque_rate")]
+        cells = [str(row["seed"]), said(row["reason"]), f"{row['seconds']:.2f}"]
+        cells += ["" if value is None else f"{value:.1f}" for value in forces]
+        listing.add_row(*cells, str(sum(row["altered"].values())), _sampled(row["sampled"]))
+    console.print(listing)
+
+
+FIGURES = (
+    ("seconds_to_success", "time to success", "s"),
+    ("peak_force", "peak force", "N"),
+    ("mean_force", "mean force", "N"),
+    ("torque_rate", "torque rate", "N·m/s"),
+)
+"""Figures of a summary that have a mean, a median and a largest value: key, title, unit."""
+
+
+def _sampled(values: dict[str, Any]) -> str:
+    def short(value: Any) -> str:
+        if isinstance(value, float):
+            return f"{value:.3g}"
+        return " ".join(map(short, value)) if isinstance(value, list) else str(value)
+
+    return ", ".join(f"{name} {short(value)}" for name, value in values.items())
+
+
+def _same(entry: dict[str, Any], summary: dict[str, Any]) -> bool:
+    return all(entry.get(key) == summary[key] for key in ("changes", "seed", "episodes"))
+
+
+def _short(entry: dict[str, Any]) -> str:
+    low, high = entry["success"]["interval"]
+    changes = ", ".join(f"{key}={value}" for key, value in entry["changes"].items())
+    figures = f"{entry['success']['rate']:.3f} ({low:.3f} to {high:.3f}) over {entry['episodes']} episodes"
+    return f"{figures}, {changes}" if changes else figures

@@ -1,0 +1,275 @@
+"""Evaluation: a bundle on held-out episodes, and every figure that is said about it.
+
+An episode is determined by its seed, so the same evaluation gives the same numbers on the same machine,
+whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from robolearn.contract import Contract
+from robolearn.data.episode import Episode, software_versions
+from robolearn.envs.randomisation import CLEAN
+from robolearn.envs.tasks import make
+from robolearn.errors import InputError
+from robolearn.policies.bundle import SHIPPED, Bundle, load_bundle
+from robolearn.training.configuration import read_changes
+from robolearn.training.pictures import film_sheet, film_strip, write_png
+from robolearn.training.pool import LocalPool, Pool, Runner, default_workers, map_episodes
+from robolearn.training.rollout import EpisodeSpec
+from robolearn.training.seeds import evaluation_seeds
+from robolearn.training.statistics import wilson_interval
+
+KEPT = {False: 6, True: 3}
+"""How many failures and successes are kept whole, for film strips."""
+
+_CONDITIONS = {*CLEAN.sample(np.random.default_rng(0), 1, ()), "noise"}
+"""Sampled values that every task has; the others are the task's own and stand in the table."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found.
+
+    Attributes:
+        summary: the figures, JSON-like (`docs/evaluation.md` explains each).
+        table: one entry an episode in the order of their seeds, JSON-like.
+        failures: the first few episodes that failed, whole.
+        successes: the first few that succeeded, whole.
+    """
+
+    summary: dict[str, Any]
+    table: list[dict[str, Any]]
+    failures: list[Episode]
+    successes: list[Episode]
+
+    def to_json(self) -> str:
+        return json.dumps({**self.summary, "table": self.table}, indent=2, allow_nan=False)
+
+
+def evaluate(
+    path: str | os.PathLike[str],
+    episodes: int = 200,
+    seed: int = 0,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    workers: int | None = None,
+    pool: Pool | None = None,
+    progress: Callable[[Episode], None] | None = None,
+) -> Evaluation:
+    """Run a bundle on held-out episodes.
+
+    Args:
+        path: a bundle, as `find_bundle` takes it.
+        episodes: how many.
+        seed: of the first episode; the others follow it.
+        changes: fields of the task's configuration that differ from what the bundle was trained under.
+        workers: processes that simulate; None: one a core. 1 runs in this process.
+        pool: runs the episodes in place of workers; stays open.
+        progress: called with every episode, in the order of their seeds.
+
+    Raises:
+        InputError: the bundle cannot be used, the changes do not fit the task, the seeds are not held out, or
+            the environment does not offer what the policy requires: nothing has been run then.
+    """
+    seeds = evaluation_seeds(seed, episodes)
+    if workers is not None and workers < 1:
+        raise InputError(f"workers is {workers}; there must be at least 1")
+    bundle = load_bundle(path)
+    assert bundle.path is not None
+    own = read_changes(bundle.task, changes or {})
+    all_changes = task_changes(bundle, own)
+    check_offer(bundle.contract, bundle.task, all_changes)
+
+    specs = [EpisodeSpec(bundle.task, all_changes, number, str(bundle.path.resolve())) for number in seeds]
+    table: list[dict[str, Any]] = []
+    kept: dict[bool, list[Episode]] = {False: [], True: []}
+    opened = None if pool is not None else _open(min(workers or default_workers(), episodes))
+    running = pool or opened
+    assert running is not None
+    try:
+        for episode in map_episodes(running, specs, ahead=2 * (workers or default_workers())):
+            table.append(_row(episode))
+            group = kept[episode.outcome.success]
+            if len(group) < KEPT[episode.outcome.success]:
+                group.append(episode)
+            if progress is not None:
+                progress(episode)
+    finally:
+        if opened is not None:
+            opened.close()
+    summary = summarise(table, bundle, own, seed)
+    return Evaluation(summary, table, failures=kept[False], successes=kept[True])
+
+
+def task_changes(bundle: Bundle, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle was trained under, changed again: the task's configuration to run it in.
+
+    Raises:
+        InputError: a change that does not fit the task.
+    """
+    merged = read_changes(bundle.task, {**bundle.changes, **changes})
+    if "observe" in merged:  # training also saw the simulator's state: here it would only cost time
+        merged["observe"] = tuple(item for item in merged["observe"] if item != "state")
+    return merged
+
+
+def check_offer(contract: Contract, task: str, changes: Mapping[str, Any]) -> None:
+    """Raise an InputError that lists every gap between a contract and what the task's environment offers."""
+    env = make(task, changes)
+    try:
+        contract.require(env.contract().offered())
+    finally:
+        env.close()
+
+
+def summarise(
+    table: list[dict[str, Any]], bundle: Bundle, changes: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """The figures of a table of episodes."""
+    successes = sum(row["success"] for row in table)
+    ticks = sum(row["ticks"] or 0 for row in table)
+    altered: Counter[str] = Counter()
+    for row in table:
+        altered.update(row["altered"])
+    words = "".join(f" --set {key}={_word(value)}" for key, value in changes.items())
+    return {
+        "task": bundle.task,
+        "contract": bundle.contract.hash,
+        "changes": {key: _json_like(value) for key, value in changes.items()},
+        "episodes": len(table),
+        "seed": seed,
+        "command": f"robolearn evaluate {_called(bundle)} --episodes {len(table)} --seed {seed}{words}",
+        "success": {
+            "rate": successes / len(table),
+            "interval": list(wilson_interval(successes, len(table))),
+            "confidence": 0.95,
+            "successes": successes,
+        },
+        "reasons": dict(Counter(row["reason"] for row in table).most_common()),
+        "seconds_to_success": _spread(row["seconds"] for row in table if row["success"]),
+        "peak_force": _spread(row["peak_force"] for row in table),
+        "mean_force": _spread(row["mean_force"] for row in table),
+        "torque_rate": _spread(row["torque_rate"] for row in table),
+        "drops": sum(row["drops"] or 0 for row in table),
+        "limiter": {
+            "ticks": ticks,
+            "altered": {cause: count / ticks if ticks else 0.0 for cause, count in altered.items()},
+        },
+        "versions": {**software_versions(), "torch": torch.__version__},
+    }
+
+
+def save_evaluation(directory: str | os.PathLike[str], evaluation: Evaluation) -> Path:
+    """Write an evaluation into a directory, usually a run's; returns the JSON file.
+
+    `evaluation.json`, or `evaluation-<changes>.json`, has the figures and the table; a folder of the same
+    name has the film strips: one PNG an episode that was kept, and `failures.png` with all failures together.
+    """
+    directory = Path(directory)
+    changes = ",".join(f"{key}={_word(value)}" for key, value in evaluation.summary["changes"].items())
+    stem = f"evaluation-{re.sub(r'[^A-Za-z0-9=.,+-]', '_', changes)}" if changes else "evaluation"
+    folder = directory / stem
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for kind, episodes in (("failure", evaluation.failures), ("success", evaluation.successes)):
+        for episode in episodes:
+            write_png(folder / f"{kind}-{episode.seed:06d}.png", film_strip(episode))
+    if evaluation.failures:
+        write_png(folder / "failures.png", film_sheet(evaluation.failures))
+    file = directory / f"{stem}.json"
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.write_text(evaluation.to_json() + "\n")
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return file
+
+
+class _Here:
+    """A pool of no processes: the next episode runs when it is asked for."""
+
+    def __init__(self) -> None:
+        self._runner, self._specs = Runner(), deque[EpisodeSpec]()
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # as in a worker: another number of threads adds up in another order
+
+    def submit(self, spec: EpisodeSpec) -> None:
+        self._specs.append(spec)
+
+    def ready(self, timeout: float = 0.0) -> list[tuple[EpisodeSpec, Episode]]:
+        if not self._specs:
+            return []
+        spec = self._specs.popleft()
+        return [(spec, self._runner(spec))]
+
+    @property
+    def pending(self) -> int:
+        return len(self._specs)
+
+    def close(self) -> None:
+        self._runner.close()
+        torch.set_num_threads(self._threads)
+
+
+def _open(workers: int) -> Pool:
+    return _Here() if workers == 1 else LocalPool(workers)
+
+
+def _row(episode: Episode) -> dict[str, Any]:
+    outcome = episode.outcome
+    return {
+        "seed": episode.seed,
+        "success": outcome.success,
+        "reason": outcome.reason,
+        "steps": outcome.steps,
+        "seconds": outcome.seconds,
+        "peak_force": outcome.peak_force,
+        "mean_force": outcome.mean_force,
+        "torque_rate": outcome.jerk,
+        "drops": outcome.drops,
+        "ticks": outcome.ticks,
+        "altered": dict(outcome.interventions),
+        "sampled": {key: value for key, value in episode.info.items() if key not in _CONDITIONS},
+    }
+
+
+def _spread(values: Iterable[float | None]) -> dict[str, float] | None:
+    """Mean, median and largest of the values that were measured; None if there is none."""
+    known = np.array([value for value in values if value is not None])
+    if not len(known):
+        return None
+    return {"mean": float(known.mean()), "median": float(np.median(known)), "max": float(known.max())}
+
+
+def _called(bundle: Bundle) -> str:
+    """What a person would call the bundle: a shipped name, or its path."""
+    assert bundle.path is not None
+    return bundle.path.name if bundle.path.parent == SHIPPED else os.path.relpath(bundle.path)
+
+
+def _json_like(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=lambda entry: entry.__dict__))
+
+
+def _word(value: Any) -> str:
+    """The value as `--set` reads it."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
+        return ",".join(value)
+    return json.dumps(_json_like(value), separators=(",", ":"))
