@@ -47,24 +47,36 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         **changes: fields of the config to replace, such as `observe=("q", "dq", "state")`.
 
     Raises:
-        InputError: a field that does not exist or cannot be used; the message names it, its value and the
-        choices.
+        InputError: a field that does not exist or cannot be used; the message names it and the choices.
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012  (gymnasium's
-    own) name: ClassVar[str] = "" config_type: ClassVar[type[TaskConfig]] = TaskConfig hold_steps:
-    ClassVar[int] = 1 state_size: ClassVar[int] = 0 starts_closed: ClassVar[bool] = False start_position:
-    ClassVar[tuple[float, float, float]] = (0.5, 0.0, 0.25)
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012  (gymnasium's own)
+    name: ClassVar[str] = ""
+    config_type: ClassVar[type[TaskConfig]] = TaskConfig
+    hold_steps: ClassVar[int] = 1
+    state_size: ClassVar[int] = 0
+    starts_closed: ClassVar[bool] = False
+    start_position: ClassVar[tuple[float, float, float]] = (0.5, 0.0, 0.25)
 
-    def __init__(self, config: TaskConfig | None = None, render_mode: str | None = None, **changes: Any) ->
-    None: config = config or self.config_type() for key in changes: choose(f"parameter of
-    {type(self).__name__}", key, [field.name for field in fields(config)]) self.config = config =
-    replace(config, **changes) if render_mode is not None: choose("render mode", render_mode,
-    self.metadata["render_modes"]) self.render_mode = render_mode self.metadata = {**self.metadata,
-    "render_fps": config.control_rate} self.arm: ArmProfile = load_arm(config.arm) self.randomisation =
-    tier(config.randomisation) self.physics_rate = self.natural_physics_rate() if config.physics_rate is None
-    else config.physics_rate check(config, self.physics_rate) self.views = views_of(config) self._steps =
-    self.physics_rate // config.control_rate
+    def __init__(
+        self, config: TaskConfig | None = None, render_mode: str | None = None, **changes: Any
+    ) -> None:
+        config = config or self.config_type()
+        for key in changes:
+            choose(f"parameter of {type(self).__name__}", key, [field.name for field in fields(config)])
+        self.config = config = replace(config, **changes)
+        if render_mode is not None:
+            choose("render mode", render_mode, self.metadata["render_modes"])
+        self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": config.control_rate}
+        self.arm: ArmProfile = load_arm(config.arm)
+        self.randomisation = tier(config.randomisation)
+        self.physics_rate = (
+            self.natural_physics_rate() if config.physics_rate is None else config.physics_rate
+        )
+        check(config, self.physics_rate)
+        self.views = views_of(config)
+        self._steps = self.physics_rate // config.control_rate
 
         self._scenes: OrderedDict[Hashable, Scene] = OrderedDict()
         self._start = self.arm.home
@@ -90,7 +102,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return 400
 
     def scene_key(self) -> Hashable:
-        """Which world the next episode needs; worlds are compiled once and kept. Drawn from `self.np_random`."""
+        """Which world the next episode needs, drawn from `self.np_random`; each is compiled once and kept."""
         return 0
 
     def build(self, spec: mujoco.MjSpec, key: Hashable) -> None:
@@ -98,11 +110,11 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         raise NotImplementedError
 
     def place(self) -> None:
-        """Put things where this episode wants them, in `self.data` and `self.model`; drawn from `self.np_random`."""
+        """Put things where `self.np_random` wants them in this episode, in `self.data` and `self.model`."""
         raise NotImplementedError
 
     def holds(self) -> bool:
-        """Whether the goal holds now, judged on the simulator's state; held for `hold_steps` steps it is a success."""
+        """Whether the goal holds in the simulator's state; for `hold_steps` steps on end it is a success."""
         raise NotImplementedError
 
     def failure(self) -> str | None:
@@ -148,19 +160,25 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return self._observe(), self._info({}) | {"sampled": deepcopy(self.sampled)}
 
     def _begin(self) -> None:
-        self._observation_age = round(self.sampled["observation_delay"] * self.physics_rate) self._action_age
-        = round(self.sampled["action_delay"] * self.physics_rate) self._now = 0  # physics steps since the
-        episode began self._index = 0  # actions taken self._held = 0 self._finished = False self.success =
-        False waiting = np.append(np.zeros(self.arm.n), 1.0 if self.starts_closed else -1.0) self._active:
-        Command = make_command("torque", waiting, self) self._pending: deque[tuple[int, Command]] = deque() #
-        Observation k, made at control step k, shows the moment `_observation_age` physics steps before:
-        moments are # kept when their time comes, and a delay of several control steps keeps several.
-        self._moments: deque[Moment] = deque() self._due = 0 self._kept = 0 while self._due == 0:
-        self._keep_moment()
+        self._observation_age = round(self.sampled["observation_delay"] * self.physics_rate)
+        self._action_age = round(self.sampled["action_delay"] * self.physics_rate)
+        self._now = 0  # physics steps since the episode began
+        self._index = 0  # actions taken
+        self._held = 0
+        self._finished = False
+        self.success = False
+        waiting = np.append(np.zeros(self.arm.n), 1.0 if self.starts_closed else -1.0)
+        self._active: Command = make_command("torque", waiting, self)
+        self._pending: deque[tuple[int, Command]] = deque()
+        # Observation k, made at control step k, shows the moment `_observation_age` physics steps before:
+        # moments are kept when their time comes, and a delay of several control steps keeps several.
+        self._moments: deque[Moment] = deque()
+        self._due = 0
+        self._kept = 0
+        while self._due == 0:
+            self._keep_moment()
 
-    def step(
-        self, action: NDArray[Any]
-    ) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
         """One control step; see `gymnasium.Env.step`.
 
         Returns:
@@ -216,7 +234,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
             mujoco.mj_kinematics(self.model, self.data)
             mujoco.mj_comPos(self.model, self.data)
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> Any:
         """The present as people see it, shape (480, 480, 3); None without a render mode."""
         if self.render_mode is None:
             return None
@@ -300,7 +318,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         )
 
     def grip_pose(self) -> tuple[Array, Array]:
-        """Position (3,) [m] and rotation (3, 3) of the point between the finger pads; z points out of the hand."""
+        """Position (3,) [m] and rotation (3, 3) of the point between the pads; z points out of the hand."""
         site = self.handles.grip
         return self.data.site_xpos[site].copy(), self.data.site_xmat[site].reshape(3, 3).copy()
 
@@ -310,7 +328,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return np.append(np.clip(torque, -limit, limit), closed).astype(np.float32)
 
     def overcome_friction(self, torque: Array) -> Array:
-        """Add the joints' Coulomb friction along the torque, so that small torques move the arm too; shape (n,)."""
+        """Add the joints' friction along the torque, so that small torques move the arm too; shape (n,)."""
         return np.asarray(torque + self.sampled["joint_friction"] * np.tanh(torque / 0.3))
 
     def picture(self, camera: str, width: int, height: int, profile: str = "pretty") -> NDArray[np.uint8]:
@@ -336,7 +354,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return scene
 
     def _keep_moment(self) -> None:
-        """Keep the present for the observation that is due to show it; of a world that flew apart, what was before."""
+        """Keep the present for the observation that shows it; of a world that flew apart, what was before."""
         if not self.scene.path.diverged:
             state = self.privileged() if "state" in self.config.observe else np.zeros(0)
             self._latest = Moment.of(self.scene, state)
@@ -351,8 +369,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         scales = self.config.reward_scales
         if terms.keys() != scales.keys():
             raise InputError(
-                f"reward_scales has {', '.join(scales) or 'nothing'}; {type(self).__name__} has the reward terms "
-                f"{', '.join(terms)}, and each takes a scale"
+                f"reward_scales has {', '.join(scales) or 'nothing'}; it takes one scale per reward term of "
+                f"{type(self).__name__}: {', '.join(terms)}"
             )
         return float(sum(scales[name] * value for name, value in terms.items()))
 

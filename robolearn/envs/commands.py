@@ -1,4 +1,4 @@
-"""What an action means: joint torques, joint displacements or hand displacements, all of which end in the torque path.
+"""What an action means: joint torques, joint or hand displacements, all of which end in the torque path.
 
 A torque command is handed to the torque path as it is. The two others are feedback laws that turn the present
 state into a torque at every tick of the limiter; they exist to be compared with.
@@ -37,8 +37,8 @@ def command_size(kind: str, arm: ArmProfile) -> int:
     return (len(HAND_STEP) if kind == "pose" else arm.n) + 1
 
 
-def command_space(kind: str, arm: ArmProfile) -> gymnasium.spaces.Box:
-    """The actions of a kind; the last entry is the gripper, from open (-1) to closed (+1), and closes it above 0."""
+def command_space(kind: str, arm: ArmProfile) -> gymnasium.Space[Any]:
+    """The actions of a kind; the last entry is the gripper, from -1 to 1, and closes it above 0."""
     high = {
         "torque": arm.tau_max,
         "impedance": np.full(arm.n, JOINT_STEP),
@@ -57,8 +57,7 @@ def make_command(kind: str, action: NDArray[Any], env: ManipulationEnv) -> Comma
         InputError: the action has a wrong shape or an entry that is not a finite number.
     """
     try:
-        action = np.array(action, np.float64)  # a copy: it may wait for its delay while the caller reuses the
-        array
+        action = np.array(action, np.float64)  # a copy: it waits for its delay while the caller reuses his
     except (TypeError, ValueError) as error:
         raise InputError(f"a {kind} action is an array of numbers, not {action!r}") from error
     size = command_size(kind, env.arm)
@@ -115,10 +114,11 @@ class _Impedance(_Feedback):
     """A spring and a damper a joint, towards a displaced posture: tau = K (q_d - q) - D dq."""
 
     def begin(self) -> None:
-        arm = self._env.arm self._goal = self._env.data.qpos[self._env.handles.qpos] + self._displacement
-        self._stiffness = arm.tau_max # critically damped for the inertia that a joint of this strength
-        typically carries: strength / 60 [kg m²] self._damping = 2 * np.sqrt(self._stiffness * arm.tau_max /
-        60)
+        arm = self._env.arm
+        self._goal = self._env.data.qpos[self._env.handles.qpos] + self._displacement
+        self._stiffness = arm.tau_max
+        # critically damped for what a joint of this strength typically carries: strength / 60 [kg m²]
+        self._damping = 2 * np.sqrt(self._stiffness * arm.tau_max / 60)
 
     def torque(self) -> Array:
         data, handles = self._env.data, self._env.handles

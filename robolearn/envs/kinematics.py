@@ -49,11 +49,13 @@ def reach(
     rotation: Array,
     site: int | None = None,
 ) -> Array:
-    """Joint positions that bring a site (the grip point unless named) to a pose, by damped least squares from the home posture.
+    """Joint positions that bring a site to a pose, by damped least squares from the home posture.
 
     Args:
+        model, data, handles, arm: the arm as compiled; `data` serves as scratch.
         position: shape (3,) [m], base frame.
         rotation: shape (3, 3), base frame.
+        site: id of the site; None is the grip point.
 
     Returns:
         shape (n,) [rad], inside the joint limits. `data` is left in that posture.
@@ -78,6 +80,7 @@ def reach(
         step = j.T @ np.linalg.solve(j @ j.T + 1e-4 * np.eye(6), error)
         q = np.clip(q + np.clip(step, -0.2, 0.2), arm.q_min, arm.q_max)
     if np.linalg.norm(error[:3]) > 1e-3 or np.linalg.norm(error[3:]) > 1e-2:
-        raise InputError(f"arm {arm.name!r} cannot reach {np.round(position, 3)} m with the hand turned as
-        asked")
+        raise InputError(
+            f"arm {arm.name!r} cannot reach {np.round(position, 3)} m with the hand turned as asked"
+        )
     return q

@@ -41,17 +41,23 @@ class Gains:
 
 
 def rotation_error(target: Array, current: Array) -> Array:
-    """Rotation vector that turns `current` into `target`, both (3, 3) rotation matrices; shape (3,) [rad], in the world frame.
+    """Rotation vector (3,) [rad], in the world frame, that turns one rotation matrix (3, 3) into another.
 
     Of the two axes of an exact half turn, one is chosen.
     """
-    difference = target @ current.T # plain floats: this runs several times a control step, and NumPy's calls
-    on three numbers would cost ten times as much (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) =
-    difference.tolist() x, y, z = 0.5 * (zy - yz), 0.5 * (xz - zx), 0.5 * (yx - xy) sine, cosine = sqrt(x * x
-    + y * y + z * z), 0.5 * (xx + yy + zz - 1.0) if sine > 1e-9: scale = atan2(sine, cosine) / sine return
-    np.array([x * scale, y * scale, z * scale]) if cosine > 0.0: return np.array([x, y, z]) outer = 0.5 *
-    (difference + np.eye(3))  # of a half turn: axis times its own transpose column = outer[:,
-    int(np.argmax(np.diag(outer)))] return np.asarray(pi * column / np.linalg.norm(column))
+    difference = target @ current.T
+    # plain floats: this runs several times a control step, and NumPy takes ten times as long on three numbers
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = difference.tolist()
+    x, y, z = 0.5 * (zy - yz), 0.5 * (xz - zx), 0.5 * (yx - xy)
+    sine, cosine = sqrt(x * x + y * y + z * z), 0.5 * (xx + yy + zz - 1.0)
+    if sine > 1e-9:
+        scale = atan2(sine, cosine) / sine
+        return np.array([x * scale, y * scale, z * scale])
+    if cosine > 0.0:
+        return np.array([x, y, z])
+    outer = 0.5 * (difference + np.eye(3))  # of a half turn: axis times its own transpose
+    column = outer[:, int(np.argmax(np.diag(outer)))]
+    return np.asarray(pi * column / np.linalg.norm(column))
 
 
 def _clip_norm(vector: Array, limit: float) -> Array:
@@ -69,14 +75,21 @@ class OperationalSpace:
         gains: closed-loop behaviour.
     """
 
-    def __init__(self, model: mujoco.MjModel, handles: ArmHandles, posture: Array, gains: Gains | None = None)
-    -> None: self.gains = gains or Gains() self._model = model self._hand = handles.hand self._dof =
-    np.asarray(handles.dof) self._qpos = np.asarray(handles.qpos) self._posture = np.asarray(posture, float)
-    self._jacobian = np.zeros((6, model.nv)) self._inertia = np.zeros((model.nv, model.nv)) self._arm =
-    np.ix_(self._dof, self._dof)
+    def __init__(
+        self, model: mujoco.MjModel, handles: ArmHandles, posture: Array, gains: Gains | None = None
+    ) -> None:
+        self.gains = gains or Gains()
+        self._model = model
+        self._hand = handles.hand
+        self._dof = np.asarray(handles.dof)
+        self._qpos = np.asarray(handles.qpos)
+        self._posture = np.asarray(posture, float)
+        self._jacobian = np.zeros((6, model.nv))
+        self._inertia = np.zeros((model.nv, model.nv))
+        self._arm = np.ix_(self._dof, self._dof)
 
     def jacobian(self, data: mujoco.MjData, point: Array) -> Array:
-        """Velocity of a point of the hand and the hand's angular velocity per joint velocity, shape (6, n), world frame."""
+        """Velocity of a point of the hand, over the hand's angular velocity, per joint velocity: (6, n)."""
         mujoco.mj_jac(self._model, data, self._jacobian[:3], self._jacobian[3:], point, self._hand)
         return self._jacobian[:, self._dof]
 
@@ -92,10 +105,12 @@ class OperationalSpace:
         """Torques that take a frame fixed to the hand to a goal, gravity of the arm excluded.
 
         Args:
-            data: the present state, with kinematics and inertia up to date. position: where the frame is,
-            shape (3,) [m], world frame. rotation: how it is turned, shape (3, 3). goal_position: where it
-            should be, shape (3,) [m]. goal_rotation: how it should be turned, shape (3, 3). load: force that
-            the hand has to exert at the frame besides, such as a payload's weight, shape (3,) [N].
+            data: the present state, with kinematics and inertia up to date.
+            position: where the frame is, shape (3,) [m], world frame.
+            rotation: how it is turned, shape (3, 3).
+            goal_position: where it should be, shape (3,) [m].
+            goal_rotation: how it should be turned, shape (3, 3).
+            load: force that the hand has to exert besides, such as a payload's weight, shape (3,) [N].
 
         Returns:
             shape (n,) [N·m].
@@ -107,17 +122,27 @@ class OperationalSpace:
         dq = data.qvel[dof]
         velocity = jacobian @ dq
 
-        omega, omega_r = sqrt(gains.stiffness), sqrt(gains.rotation_stiffness) damping = 2 *
-        gains.damping_ratio # an error clipped at speed * 2 zeta / omega makes the damped system cruise at
-        that speed (Khatib's saturation) error = _clip_norm(goal_position - position, gains.speed * damping /
-        omega) twist = _clip_norm(rotation_error(goal_rotation, rotation), gains.rotation_speed * damping /
-        omega_r) acceleration = np.concatenate( [ gains.stiffness * error - damping * omega * velocity[:3],
-        gains.rotation_stiffness * twist - damping * omega_r * velocity[3:], ] ) weighted =
-        np.linalg.solve(inertia, jacobian.T)  # M^-1 J^T, shape (n, 6) mobility = jacobian @ weighted
-        mobility[np.diag_indices(6)] += 1e-5  # keeps the wrench bounded near singular postures felt =
-        np.linalg.inv(mobility) wrench = felt @ acceleration if load is not None: wrench[:3] += load k =
-        gains.posture_stiffness relax = inertia @ (k * (self._posture - data.qpos[self._qpos]) - 2 * sqrt(k) *
-        dq) return np.asarray(jacobian.T @ wrench + relax - jacobian.T @ (felt @ (weighted.T @ relax)))
+        omega, omega_r = sqrt(gains.stiffness), sqrt(gains.rotation_stiffness)
+        damping = 2 * gains.damping_ratio
+        # an error clipped at speed * 2 zeta / omega makes the damped system cruise at that speed (Khatib)
+        error = _clip_norm(goal_position - position, gains.speed * damping / omega)
+        twist = _clip_norm(rotation_error(goal_rotation, rotation), gains.rotation_speed * damping / omega_r)
+        acceleration = np.concatenate(
+            [
+                gains.stiffness * error - damping * omega * velocity[:3],
+                gains.rotation_stiffness * twist - damping * omega_r * velocity[3:],
+            ]
+        )
+        weighted = np.linalg.solve(inertia, jacobian.T)  # M^-1 J^T, shape (n, 6)
+        mobility = jacobian @ weighted
+        mobility[np.diag_indices(6)] += 1e-5  # keeps the wrench bounded near singular postures
+        felt = np.linalg.inv(mobility)
+        wrench = felt @ acceleration
+        if load is not None:
+            wrench[:3] += load
+        k = gains.posture_stiffness
+        relax = inertia @ (k * (self._posture - data.qpos[self._qpos]) - 2 * sqrt(k) * dq)
+        return np.asarray(jacobian.T @ wrench + relax - jacobian.T @ (felt @ (weighted.T @ relax)))
 
 
 def full_inertia(model: mujoco.MjModel, data: mujoco.MjData, out: Array) -> None:

@@ -31,7 +31,7 @@ _contexts: dict[int, Any] = {}
 
 
 def _make_current(width: int, height: int) -> None:
-    """Use the process's off-screen GL context; pictures are drawn to a frame buffer, so that one serves all sizes."""
+    """Use the process's off-screen GL context; it serves all sizes, pictures being drawn to frame buffers."""
     process = os.getpid()  # a forked child cannot draw with its parent's
     context = _contexts.get(process)
     if context is None:
@@ -39,14 +39,14 @@ def _make_current(width: int, height: int) -> None:
             context = _contexts[process] = mujoco.GLContext(width, height)
         except Exception as error:
             raise RuntimeError(
-                f"no off-screen OpenGL context could be made ({type(error).__name__}: {error}). "
-                "Run `robolearn doctor`: it names the missing libraries and the values of MUJOCO_GL that work here."
+                f"no off-screen OpenGL context could be made ({type(error).__name__}: {error}). Run "
+                "`robolearn doctor`: it names what is missing and the values of MUJOCO_GL that work here."
             ) from error
     context.make_current()
 
 
 def asset_key(model: mujoco.MjModel) -> bytes:
-    """Equal for models whose meshes, height fields and texture sizes are: those that one renderer can draw."""
+    """Equal for models that one renderer can draw: of equal meshes, height fields and sizes of textures."""
     digest = hashlib.blake2b(digest_size=16)
     for name in (
         "mesh_vertadr",
@@ -110,7 +110,7 @@ class Renderer:
         return width <= self._size[0] and height <= self._size[1]
 
     def upload_textures(self, model: mujoco.MjModel) -> None:
-        """Draw with a model's textures as they are now; `draw` notices another model, but not a changed one."""
+        """Draw with a model's textures as they are now; `draw` itself looks only for another model."""
         _make_current(*self._size)
         for texture in range(model.ntex):
             mujoco.mjr_uploadTexture(model, self._context, texture)
@@ -158,25 +158,26 @@ class Renderer:
             rgb = np.empty((height, width, 3), np.uint8)
             mujoco.mjr_readPixels(rgb, None, frame, self._context)
             return np.ascontiguousarray(rgb[::-1])
-        buffer = np.empty((height, width), np.float32) mujoco.mjr_readPixels(None, buffer, frame,
-        self._context) extent = model.stat.extent near, far = model.vis.map.znear * extent, model.vis.map.zfar
-        * extent metres = near / (1 - buffer * (1 - near / far))  # the buffer runs from 0 at the near plane
-        to 1 at the far one return np.ascontiguousarray(metres[::-1].astype(np.float32))
+        buffer = np.empty((height, width), np.float32)
+        mujoco.mjr_readPixels(None, buffer, frame, self._context)
+        extent = model.stat.extent
+        near, far = model.vis.map.znear * extent, model.vis.map.zfar * extent
+        metres = near / (1 - buffer * (1 - near / far))  # it runs from 0 at the near plane to 1 at the far
+        return np.ascontiguousarray(metres[::-1].astype(np.float32))
 
     def close(self) -> None:
         """Free the GL objects; the process's context stays for other renderers."""
         self._context.free()
 
 
-def _in_picture(
-    model: mujoco.MjModel, data: mujoco.MjData, camera: int, aspect: float
-) -> NDArray[np.bool_]:
+def _in_picture(model: mujoco.MjModel, data: mujoco.MjData, camera: int, aspect: float) -> NDArray[np.bool_]:
     """Of every geom, whether the sphere around it reaches into a camera's pyramid of view, shape (ngeom,)."""
     x, y, back = ((data.geom_xpos - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)).T
     slope_y = np.tan(np.radians(model.cam_fovy[camera]) / 2)
     slope_x = slope_y * aspect
     radius = model.geom_rbound
     # distance of a centre from a side of the pyramid, whose normal has the length that is divided by
-    beyond_x = (np.abs(x) + slope_x * back) / np.sqrt(1 + slope_x**2) beyond_y = (np.abs(y) + slope_y * back)
-    / np.sqrt(1 + slope_y**2) return (np.maximum(np.maximum(beyond_x, beyond_y), back) <= radius) | (radius ==
-    0)  # a plane has no radius
+    beyond_x = (np.abs(x) + slope_x * back) / np.sqrt(1 + slope_x**2)
+    beyond_y = (np.abs(y) + slope_y * back) / np.sqrt(1 + slope_y**2)
+    outside = np.maximum(np.maximum(beyond_x, beyond_y), back) > radius
+    return ~outside | (radius == 0)  # a plane has no radius

@@ -32,7 +32,7 @@ _CHANGED = (
 
 
 def add_surroundings(spec: mujoco.MjSpec) -> None:
-    """A table top at z = 0, a lamp, and distractors that touch nothing and stay invisible until an episode shows them."""
+    """A table top at z = 0, a lamp, and distractors, which touch nothing and are hidden unless asked for."""
     world = spec.worldbody
     spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
     spec.visual.headlight.diffuse = [0.25, 0.25, 0.25]
@@ -85,9 +85,9 @@ class Surroundings:
     """Applies an episode's sampled conditions to a model, always starting from the model as it was compiled.
 
     Args:
-        model: as compiled; what is in `_CHANGED` belongs to this object from now on, and is set again at
-        every `apply`. data: some state of it, used as scratch where quantities derived from masses are
-        computed. cameras: names of the cameras that are moved, in the order of the sampled values.
+        model: as compiled; every `apply` begins by restoring what is in `_CHANGED`.
+        data: some state of it, used as scratch where quantities derived from masses are computed.
+        cameras: names of the cameras that are moved, in the order of the sampled values.
     """
 
     def __init__(self, model: mujoco.MjModel, data: mujoco.MjData, cameras: tuple[str, ...]) -> None:

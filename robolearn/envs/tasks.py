@@ -18,7 +18,8 @@ def task_class(name: str) -> type[ManipulationEnv]:
     return TASKS[choose("task", name, TASKS)]
 
 
-def make(name: str, changes: Mapping[str, Any] | None = None, render_mode: str | None = None) ->
-ManipulationEnv:
+def make(
+    name: str, changes: Mapping[str, Any] | None = None, render_mode: str | None = None
+) -> ManipulationEnv:
     """An environment of a task, its default configuration changed in some fields."""
     return task_class(name)(render_mode=render_mode, **dict(changes or {}))

@@ -41,13 +41,14 @@ class View:
         choose("camera frame", self.frame, FRAMES)
         if self.width < 1 or self.height < 1:
             raise InputError(
-                f"camera {self.name!r} has a picture of {self.width} x {self.height} pixels: both must be at least 1"
+                f"camera {self.name!r} has a picture of {self.width} x {self.height} pixels: "
+                "both must be at least 1"
             )
         forward = np.subtract(self.target, self.position)
         if np.linalg.norm(np.cross(forward, self.up)) < 1e-9:
             raise InputError(
-                f"camera {self.name!r} at {self.position} cannot look at {self.target} with {self.up} up: the target "
-                "must be elsewhere, and not straight up or down in the picture"
+                f"camera {self.name!r} at {self.position} cannot look at {self.target} with {self.up} up: "
+                "the target must be elsewhere, and not straight above or below"
             )
         if not 0 < self.fovy < np.pi:
             raise InputError(f"camera {self.name!r} has fovy {self.fovy} rad: it must lie between 0 and pi")

@@ -1,0 +1,111 @@
+"""What a task can be asked for, and whether it makes sense."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from robolearn.contract import Channel
+from robolearn.envs.commands import COMMANDS
+from robolearn.envs.views import VIDEO, View
+from robolearn.errors import InputError, choose
+
+CHANNELS = ("q", "dq", "tau", "gripper", "wrench", "state")
+DEPTH = "_depth"  # what follows a camera's name where its depth is observed
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What every task can be asked for.
+
+    Attributes:
+        arm: name of a shipped arm, or path of an arm profile.
+        observe: names of cameras ("front", "wrist"), their depth ("front_depth"), and of channels (q, dq,
+            tau, gripper, wrench, state), in the order in which observations carry them.
+        image_size: width and height of every picture [pixels]; None keeps each camera's own.
+        cameras: the virtual cameras; observe picks among them.
+        action: "torque" (joint torques, gravity excluded), "impedance" (joint displacements) or "pose" (hand
+            displacements).
+        control_rate: how often the policy acts [Hz]; divides physics_rate.
+        filter_rate: how often the torque limiter acts [Hz]; divides physics_rate.
+        physics_rate: simulation steps a second [Hz]; None takes what the task needs.
+        episode_seconds: the time limit [s].
+        randomisation: "clean" or "rich".
+        reward_scales: weight of each named reward term; all of the task's terms and no others.
+    """
+
+    arm: str = "panda"
+    observe: tuple[str, ...] = ("front", "wrist", "q", "dq", "tau", "gripper")
+    image_size: int | None = None
+    cameras: tuple[View, ...] = ()
+    action: str = "torque"
+    control_rate: int = 20
+    filter_rate: int = 200
+    physics_rate: int | None = None
+    episode_seconds: float = 6.0
+    randomisation: str = "clean"
+    reward_scales: dict[str, float] = field(default_factory=dict)
+
+
+def channels(joints: int) -> dict[str, Channel]:
+    """What a robot can be asked for besides pictures, by name; the privileged state is none of it."""
+    return {
+        "q": Channel("q", "rad", joints, per_joint=True),
+        "dq": Channel("dq", "rad/s", joints, per_joint=True),
+        "tau": Channel("tau", "N·m", joints, per_joint=True),
+        "gripper": Channel("gripper", "m, m/s", 2),
+        "wrench": Channel("wrench", "N, N·m", 6),
+    }
+
+
+def views_of(config: TaskConfig) -> dict[str, View]:
+    """The config's cameras by name, pictures in the size asked for.
+
+    Raises:
+        InputError: the size is no size, or a name is taken.
+    """
+    size = config.image_size
+    if size is not None and not (isinstance(size, int | np.integer) and size >= 1):
+        raise InputError(
+            f"image_size is {size!r}: a camera picture needs a whole number of pixels, at least 1 a side"
+        )
+    views: dict[str, View] = {}
+    for view in config.cameras:
+        if view.name in (*views, *CHANNELS, VIDEO.name) or view.name.endswith(DEPTH):
+            taken = ", ".join([*views, *CHANNELS, VIDEO.name, f"and what ends in {DEPTH}"])
+            raise InputError(f"a camera cannot be called {view.name!r}: taken are {taken}")
+        views[view.name] = view if size is None else replace(view, width=int(size), height=int(size))
+    return views
+
+
+def check(config: TaskConfig, physics_rate: int) -> None:
+    """See whether a config can be had at a physics rate [Hz].
+
+    Raises:
+        InputError: names the field, its value and what could be there instead.
+    """
+    if not _whole(physics_rate):
+        raise InputError(
+            f"physics_rate is {physics_rate!r}: it must be a positive whole number of steps a second"
+        )
+    for name in ("control_rate", "filter_rate"):
+        rate = getattr(config, name)
+        if not _whole(rate) or physics_rate % rate:
+            divisors = [d for d in range(1, physics_rate + 1) if physics_rate % d == 0]
+            raise InputError(
+                f"{name} {rate!r} Hz does not divide physics_rate {physics_rate} Hz: choose one of {divisors}"
+            )
+    seconds = config.episode_seconds
+    if not (math.isfinite(seconds) and round(seconds * config.control_rate) >= 1):
+        least = 1 / config.control_rate
+        raise InputError(f"episode_seconds is {seconds!r}: an episode lasts at least one action, {least:g} s")
+    names = list(views_of(config))
+    for item in config.observe:
+        choose("observation", item, [*names, *(name + DEPTH for name in names), *CHANNELS])
+    choose("kind of action", config.action, COMMANDS)
+
+
+def _whole(rate: object) -> bool:
+    return isinstance(rate, int | np.integer) and int(rate) >= 1

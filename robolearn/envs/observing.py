@@ -1,0 +1,177 @@
+"""From a moment of the simulation to what a policy is shown of it: pictures, readings and their noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.envs.arm import ArmHandles
+from robolearn.envs.config import DEPTH, channels
+from robolearn.envs.randomisation import Randomisation
+from robolearn.envs.rendering import Renderer
+from robolearn.envs.scene import Scene
+from robolearn.envs.views import View
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What is kept of an instant until it is observed.
+
+    Attributes:
+        qpos, qvel: the whole simulation's positions and velocities.
+        mocap: positions and quaternions of bodies that a task moves by hand.
+        tau: torque sent last, gravity excluded, shape (n,) [N·m].
+        wrench: force and torque at the wrist, the hand's weight included, shape (6,) [N, N·m].
+        state: the task's privileged state; empty unless it is observed.
+    """
+
+    qpos: Array
+    qvel: Array
+    mocap: tuple[Array, Array]
+    tau: Array
+    wrench: Array
+    state: Array
+
+    @classmethod
+    def of(cls, scene: Scene, state: Array) -> Moment:
+        """The present of a scene."""
+        data, force, torque = scene.data, scene.handles.wrist_force, scene.handles.wrist_torque
+        return cls(
+            data.qpos.copy(),
+            data.qvel.copy(),
+            (data.mocap_pos.copy(), data.mocap_quat.copy()),
+            scene.path.filtered.copy(),
+            np.concatenate([data.sensordata[force : force + 3], data.sensordata[torque : torque + 3]]),
+            state,
+        )
+
+
+class Observer:
+    """Looks at moments through cameras and sensors.
+
+    Args:
+        observe: names of cameras, of their depth and of channels, as in `TaskConfig`.
+        views: the cameras by name.
+        joints: number of arm joints n.
+        state_size: length of the privileged state.
+    """
+
+    def __init__(
+        self, observe: tuple[str, ...], views: dict[str, View], joints: int, state_size: int
+    ) -> None:
+        self._observe = observe
+        self._views = views
+        self._sizes = {name: channel.size for name, channel in channels(joints).items()}
+        self._sizes["state"] = state_size
+        self._renderers: dict[str, Renderer] = {}
+
+    def space(self) -> gymnasium.Space[Any]:
+        """What `read` returns."""
+        spaces: dict[str, gymnasium.Space[Any]] = {}
+        for item in self._observe:
+            if item in self._sizes:
+                spaces[item] = gymnasium.spaces.Box(-np.inf, np.inf, (self._sizes[item],), np.float32)
+                continue
+            view = self._views[item.removesuffix(DEPTH)]
+            if item in self._views:
+                spaces[item] = gymnasium.spaces.Box(0, 255, (view.height, view.width, 3), np.uint8)
+            else:
+                spaces[item] = gymnasium.spaces.Box(0, np.inf, (view.height, view.width), np.float32)
+        return gymnasium.spaces.Dict(spaces)
+
+    def read(
+        self, scene: Scene, moment: Moment, noise: Randomisation, rng: np.random.Generator
+    ) -> dict[str, NDArray[Any]]:
+        """An observation of a moment of a scene, with the noise of a randomisation.
+
+        Returns:
+            pictures uint8 (height, width, 3), depth float32 (height, width) [m], channels float32 (k,).
+        """
+        looked = False
+        observation: dict[str, NDArray[Any]] = {}
+        for item in self._observe:
+            if item in self._sizes:
+                observation[item] = _reading(item, scene.handles, moment, noise, rng).astype(np.float32)
+                continue
+            if not looked:
+                _show(scene, moment.qpos, moment.mocap)
+                looked = True
+            view = self._views[item.removesuffix(DEPTH)]
+            picture = self._draw(scene, view.name, view.width, view.height, "fast", depth=item != view.name)
+            if item == view.name and noise.image_noise:
+                speckled = picture + noise.image_noise * rng.standard_normal(picture.shape, np.float32)
+                picture = np.clip(np.rint(speckled), 0, 255).astype(np.uint8)
+            observation[item] = picture
+        return observation
+
+    def picture(self, scene: Scene, camera: str, width: int, height: int, profile: str) -> NDArray[np.uint8]:
+        """What a camera sees of a scene's present, shape (height, width, 3)."""
+        _show(scene, scene.data.qpos, (scene.data.mocap_pos, scene.data.mocap_quat))
+        return self._draw(scene, camera, width, height, profile, depth=False)
+
+    def textures_changed(self, scene: Scene) -> None:
+        """Draw with the textures that the scene's model has now."""
+        for renderer in self._renderers.values():
+            renderer.upload_textures(scene.model)
+
+    def close(self) -> None:
+        """Free what rendering holds; the next picture takes it anew."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+    def _draw(
+        self, scene: Scene, camera: str, width: int, height: int, profile: str, *, depth: bool
+    ) -> NDArray[Any]:
+        renderer = self._renderers.get(profile)
+        if renderer is None or renderer.assets != scene.assets or not renderer.covers(width, height):
+            if renderer is not None:
+                renderer.close()
+            widest = max([width, *(view.width for view in self._views.values())])
+            tallest = max([height, *(view.height for view in self._views.values())])
+            renderer = self._renderers[profile] = Renderer(scene.model, widest, tallest, profile)
+        camera_id = mujoco.mj_name2id(scene.model, mujoco.mjtObj.mjOBJ_CAMERA.value, camera)
+        return renderer.draw(scene.model, scene.view, camera_id, width, height, depth=depth)
+
+
+def _reading(
+    item: str, handles: ArmHandles, moment: Moment, noise: Randomisation, rng: np.random.Generator
+) -> Array:
+    """One channel, noise included."""
+    if item == "q":
+        return _blurred(moment.qpos[handles.qpos], noise.q_noise, rng)
+    if item == "dq":
+        return _blurred(moment.qvel[handles.dof], noise.dq_noise, rng)
+    if item == "tau":
+        return moment.tau
+    if item == "gripper":
+        return np.array([moment.qpos[handles.finger_qpos].sum(), moment.qvel[handles.finger_dof].sum()])
+    if item == "wrench":
+        return np.concatenate(
+            [
+                _blurred(moment.wrench[:3], noise.wrench_noise, rng),
+                _blurred(moment.wrench[3:], 0.1 * noise.wrench_noise, rng),
+            ]
+        )
+    return moment.state
+
+
+def _blurred(value: Array, spread: float, rng: np.random.Generator) -> Array:
+    return value + spread * rng.standard_normal(len(value)) if spread else value
+
+
+def _show(scene: Scene, qpos: Array, mocap: tuple[Array, Array]) -> None:
+    """Put a state before the cameras."""
+    model, view = scene.model, scene.view
+    view.qpos[:] = qpos
+    view.mocap_pos[:], view.mocap_quat[:] = mocap
+    mujoco.mj_kinematics(model, view)
+    mujoco.mj_comPos(model, view)  # lights and cameras may follow a centre of mass
+    mujoco.mj_camlight(model, view)
