@@ -100,6 +100,14 @@ def evaluate(arguments: list[str]) -> int:
 
 
 @command
+def report(arguments: list[str]) -> int:
+    """Write a training run's report anew: curves, success with its interval, film strips, a video."""
+    from robolearn.training.commands import run_report
+
+    return parse("report", run_report, arguments)
+
+
+@command
 def export(arguments: list[str]) -> int:
     """Write a policy as an ONNX file for other runtimes."""
     from robolearn.training.commands import run_export

@@ -88,9 +88,9 @@ class PegInsertionEnv(ManipulationEnv):
         return contact_settings(self.geometry.clearance).physics_rate
 
     def build(self, spec: mujoco.MjSpec, key: Hashable) -> None:
-        contact_settings(self.geometry.clearance).apply(spec)
-        spec.option.timestep = 1.0 / self.physics_rate
-        add_peg(spec, self.geometry)
+        settings = contact_settings(self.geometry.clearance, self.physics_rate)
+        settings.apply(spec)
+        add_peg(spec, self.geometry, settings=settings)
         add_hole(spec, self.geometry)
 
     def place(self) -> None:

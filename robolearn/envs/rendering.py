@@ -147,7 +147,7 @@ class Renderer:
         self._camera.fixedcamid = camera
         groups = model.geom_group.copy()
         if not self._pretty:  # shadows and reflections may be of shapes that the picture does not show
-            model.geom_group[~_in_picture(model, data, camera, width / height)] = _HIDDEN_GROUP
+            model.geom_group[~shapes_in_picture(model, data, camera, width / height)] = _HIDDEN_GROUP
         mujoco.mjv_updateScene(
             model, data, self._option, None, self._camera, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
         )
@@ -170,7 +170,7 @@ class Renderer:
         self._context.free()
 
 
-def _in_picture(model: mujoco.MjModel, data: mujoco.MjData, camera: int, aspect: float) -> NDArray[np.bool_]:
+def shapes_in_picture(model: mujoco.MjModel, data: mujoco.MjData, camera: int, aspect: float) -> NDArray[np.bool_]:
     """Of every geom, whether the sphere around it reaches into a camera's pyramid of view, shape (ngeom,)."""
     x, y, back = ((data.geom_xpos - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)).T
     slope_y = np.tan(np.radians(model.cam_fovy[camera]) / 2)

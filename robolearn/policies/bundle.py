@@ -57,6 +57,7 @@ class Bundle:
         changes: fields of the task's configuration that differed from the defaults, JSON-like.
         card: measured figures, command, versions, JSON-like; empty for a snapshot.
         path: the directory it was read from.
+        weights_hash: SHA-256 of the weights' file, in hex: the policy's identity.
     """
 
     network: Visuomotor
@@ -65,6 +66,7 @@ class Bundle:
     changes: dict[str, Any]
     card: dict[str, Any] = field(default_factory=dict)
     path: Path | None = None
+    weights_hash: str = ""
 
 
 def shipped_bundles() -> tuple[str, ...]:
@@ -216,6 +218,7 @@ def _read(directory: Path) -> Bundle:
         changes=checks.mapping("changes", head["changes"]),
         card=checks.mapping("card.json", checks.parse_json("card.json", _bytes(directory, "card.json"))),
         path=directory,
+        weights_hash=digest,
     )
 
 

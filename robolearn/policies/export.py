@@ -50,8 +50,8 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
     """Write a bundle's policy as an ONNX file, and run the file with onnxruntime to see that it is the same.
 
     The file takes the observations by their names, each with a leading batch axis: pictures uint8
-    (B, h, w, 3), readings float32 (B, size). It gives `action`, float32 (B, a), which is what `Visuomotor.act`
-    gives. Its metadata carry `task`, `contract` (JSON) and `contract_hash`.
+    (B, h, w, 3), readings float32 (B, size). It gives `action`, float32 (B, a), as `Visuomotor.act` does. Its
+    metadata carry `task`, `contract` (JSON) and `contract_hash`.
 
     Returns:
         the largest difference to the network over some random observations [N·m].

@@ -40,8 +40,8 @@ class GuidedConfig:
     policy_noise: float = 0.1
     teacher_share: float = 0.1
     batch: int = 64
-    learning_rate: float = 1e-3
-    state_weight: float = 0.3
+    learning_rate: float = 2e-3
+    state_weight: float = 0.5
     gripper_weight: float = 0.1
     average: float = 0.995
     capacity: int = 60_000

@@ -36,6 +36,9 @@ class VisuomotorConfig:
     layers: int = 2
 
 
+SHARPNESS = 10.0  # of the softmax: at 1 the maps begin nearly flat, every point in the middle, and learning starts slowly
+
+
 class SpatialSoftmax(nn.Module):
     """Expected image coordinates, from -1 to 1, of each feature map: (B, C, H, W) to (B, 2 C)."""
 
@@ -46,7 +49,7 @@ class SpatialSoftmax(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         batch, channels, height, width = maps.shape
-        weight = maps.float().flatten(2).softmax(-1).view(batch, channels, height, width)
+        weight = (SHARPNESS * maps.float()).flatten(2).softmax(-1).view(batch, channels, height, width)
         return torch.cat([(weight.sum(2) * self.x).sum(-1), (weight.sum(3) * self.y).sum(-1)], 1)
 
 
@@ -95,7 +98,11 @@ class Visuomotor(nn.Module):
         readings = sum(channels.values())
         features = sum(int(encoder.features) for encoder in self.encoders.values())  # type: ignore[arg-type]
         self.pose = nn.Sequential(
-            nn.Linear(features + readings, config.hidden), nn.ReLU(), nn.Linear(config.hidden, state)
+            nn.Linear(features + readings, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.ReLU(),
+            nn.Linear(config.hidden, state),
         )
         width = features + readings + state
         layers: list[nn.Module] = []

@@ -19,6 +19,7 @@ from robolearn.policies.bundle import load_bundle, shipped_bundles, write_card
 from robolearn.training.configuration import parse_changes
 from robolearn.training.evaluation import Evaluation, evaluate, save_evaluation
 from robolearn.training.pictures import said
+from robolearn.training.report import write_report
 
 BundleName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="BUNDLE")]
 Changes = Annotated[
@@ -68,8 +69,19 @@ def run_evaluate(
         show_evaluation(result, every=table)
     folder = out or run
     if folder is not None:
-        file = save_evaluation(folder, result)
-        print(f"figures  {file}", file=sys.stderr)
+        print(f"figures  {save_evaluation(folder, result)}", file=sys.stderr)
+    if folder is not None and folder == run:
+        print(f"report   {write_report(run)}", file=sys.stderr)
+    return 0
+
+
+def run_report(run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]) -> int:
+    """Write the report of a training run anew from what lies in its directory.
+
+    Args:
+        run: the run's directory.
+    """
+    print(write_report(run))
     return 0
 
 

@@ -148,6 +148,7 @@ def summarise(
     words = "".join(f" --set {key}={_word(value)}" for key, value in changes.items())
     return {
         "task": bundle.task,
+        "weights": bundle.weights_hash,
         "contract": bundle.contract.hash,
         "changes": {key: _json_like(value) for key, value in changes.items()},
         "episodes": len(table),

@@ -86,7 +86,7 @@ def film_sheet(episodes: Sequence[Episode], frames: int = FRAMES, height: int = 
     return np.asarray(sheet, np.uint8)
 
 
-def play(bundle: Bundle, changes: Mapping[str, Any], seed: int) -> Iterator[Picture]:
+def play(bundle: Bundle, changes: Mapping[str, Any], seed: int) -> Iterator[tuple[Picture, str]]:
     """An episode of a bundle as a bystander sees it, with what the policy sees beside it.
 
     Args:
@@ -95,14 +95,14 @@ def play(bundle: Bundle, changes: Mapping[str, Any], seed: int) -> Iterator[Pict
         seed: of the episode.
 
     Yields:
-        a frame a control step, uint8 (h, w, 3).
+        a frame a control step, uint8 (h, w, 3), and how the episode has ended, "" until then.
     """
     env = make(bundle.task, changes, render_mode="rgb_array")
     cameras = [camera.name for camera in bundle.contract.cameras]
     try:
         observation, _ = env.reset(seed=seed)
         bundle.network.reset()
-        done = False
+        done, reason = False, ""
         while True:
             scene = env.render()
             assert scene is not None
@@ -114,13 +114,45 @@ def play(bundle: Bundle, changes: Mapping[str, Any], seed: int) -> Iterator[Pict
                 spare = height - column.shape[0]
                 column = np.pad(column, ((0, spare), (0, 0), (0, 0)), constant_values=255)
                 scene = np.concatenate([scene, column], 1)
-            yield scene
+            yield np.asarray(scene, np.uint8), said(reason)
             if done:
                 return
-            observation, _, terminated, truncated, _ = env.step(bundle.network.act(observation))
-            done = terminated or truncated
+            observation, _, terminated, truncated, info = env.step(bundle.network.act(observation))
+            done, reason = terminated or truncated, info["reason"]
     finally:
         env.close()
+
+
+def reel(bundle: Bundle, changes: Mapping[str, Any], seeds: Iterable[int]) -> Iterator[Picture]:
+    """Episodes one after another as `play` shows them, each frame over a line that says which, and its end.
+
+    Args:
+        bundle, changes: as for `play`.
+        seeds: of the episodes.
+
+    Yields:
+        uint8 (h, w, 3), h and w even.
+    """
+    font, period = ImageFont.load_default(16), 1 / bundle.contract.control_rate
+    for seed in seeds:
+        frame, index, ended = None, 0, ""
+        for index, (frame, ended) in enumerate(play(bundle, changes, seed)):
+            yield _captioned(frame, f"seed {seed}", f"{index * period:.1f} s", ended, font)
+        for _ in range(round(0.8 / period) if frame is not None else 0):  # time to read how it ended
+            assert frame is not None
+            yield _captioned(frame, f"seed {seed}", f"{index * period:.1f} s", ended, font)
+
+
+def _captioned(frame: Picture, left: str, middle: str, right: str, font: Any) -> Picture:
+    height, width = frame.shape[:2]
+    sheet = Image.new("RGB", (width + width % 2, height + 32 + height % 2), INK)
+    sheet.paste(Image.fromarray(frame), (0, 0))
+    draw, line = ImageDraw.Draw(sheet), height + 16
+    draw.text((12, line), left, (170, 178, 190), font, anchor="lm")
+    draw.text((width / 2, line), middle, (170, 178, 190), font, anchor="mm")
+    colour = (90, 200, 150) if right == "success" else (240, 130, 115)
+    draw.text((width - 12, line), right, colour, font, anchor="rm")
+    return np.asarray(sheet, np.uint8)
 
 
 def write_video(path: str | os.PathLike[str], frames: Iterable[Picture], rate: float) -> None:
