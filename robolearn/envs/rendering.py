@@ -153,6 +153,8 @@ class Renderer:
         )
         model.geom_group[:] = groups
         frame = mujoco.MjrRect(0, 0, width, height)
+        # another renderer of this process may have left its own frame buffer bound
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         mujoco.mjr_render(frame, self._scene, self._context)
         if not depth:
             rgb = np.empty((height, width, 3), np.uint8)
