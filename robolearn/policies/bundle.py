@@ -30,6 +30,7 @@ import robolearn
 from robolearn import checks
 from robolearn.contract import Contract
 from robolearn.errors import InputError, choose
+from robolearn.files import replacing
 from robolearn.policies.card import card_text
 from robolearn.policies.visuomotor import Visuomotor, VisuomotorConfig
 
@@ -178,12 +179,8 @@ def write_card(path: str | os.PathLike[str], card: Mapping[str, Any]) -> None:
     assert bundle.path is not None
     text = card_text(bundle.task, bundle.changes, bundle.contract, card)
     for name, content in (("card.json", _json(dict(card))), ("README.md", text.encode())):
-        temporary = bundle.path / f".{name}.{uuid.uuid4().hex}.tmp"
-        try:
-            _write(temporary, content)
-            os.replace(temporary, bundle.path / name)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(bundle.path / name) as temporary:
+            temporary.write_bytes(content)
 
 
 # --- reading ------------------------------------------------------------------------------------------------

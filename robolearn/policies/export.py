@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import logging
 import os
-import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from packaging.version import Version
 from torch import Tensor, nn
 
 from robolearn.errors import InputError
+from robolearn.files import replacing
 from robolearn.policies.bundle import Bundle
 from robolearn.policies.visuomotor import Visuomotor
 
@@ -89,16 +89,12 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
     contract = bundle.contract
     facts = {"task": bundle.task, "contract": contract.to_json(), "contract_hash": contract.hash}
     onnx.helper.set_model_props(model, facts)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.onnx")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
         difference = float(np.abs(run_onnx(temporary, observations) - _run(actor, observations)).max())
         if not difference <= TOLERANCE:
             raise RuntimeError(f"the ONNX file's actions differ from the network's by {difference:g} N·m")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return difference
 
 

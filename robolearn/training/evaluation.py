@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from robolearn.data.episode import Episode, software_versions
 from robolearn.envs.randomisation import CLEAN
 from robolearn.envs.tasks import make
 from robolearn.errors import InputError
+from robolearn.files import replacing
 from robolearn.policies.bundle import SHIPPED, Bundle, load_bundle
 from robolearn.training.configuration import read_changes
 from robolearn.training.pictures import film_sheet, film_strip, write_png
@@ -192,12 +192,8 @@ def save_evaluation(directory: str | os.PathLike[str], evaluation: Evaluation) -
     if evaluation.failures:
         write_png(folder / "failures.png", film_sheet(evaluation.failures))
     file = directory / f"{stem}.json"
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}.tmp")
-    try:
+    with replacing(file) as temporary:
         temporary.write_text(evaluation.to_json() + "\n")
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
     return file
 
 
