@@ -15,7 +15,8 @@ from robolearn.envs.config import DEPTH, channels
 from robolearn.envs.randomisation import Randomisation
 from robolearn.envs.rendering import Renderer
 from robolearn.envs.scene import Scene
-from robolearn.envs.views import View
+from robolearn.envs.views import VIDEO, View
+from robolearn.errors import choose
 
 Array = NDArray[np.float64]
 
@@ -94,17 +95,24 @@ class Observer:
         Returns:
             pictures uint8 (height, width, 3), depth float32 (height, width) [m], channels float32 (k,).
         """
-        looked = False
+        renderer: Renderer | None = None
         observation: dict[str, NDArray[Any]] = {}
         for item in self._observe:
             if item in self._sizes:
                 observation[item] = _reading(item, scene.handles, moment, noise, rng).astype(np.float32)
                 continue
-            if not looked:
+            if renderer is None:
                 _show(scene, moment.qpos, moment.mocap)
-                looked = True
+                renderer = self._renderer(scene, "fast")
             view = self._views[item.removesuffix(DEPTH)]
-            picture = self._draw(scene, view.name, view.width, view.height, "fast", depth=item != view.name)
+            picture = renderer.draw(
+                scene.model,
+                scene.view,
+                _camera(scene, view.name),
+                view.width,
+                view.height,
+                depth=item != view.name,
+            )
             if item == view.name and noise.image_noise:
                 speckled = picture + noise.image_noise * rng.standard_normal(picture.shape, np.float32)
                 picture = np.clip(np.rint(speckled), 0, 255).astype(np.uint8)
@@ -112,9 +120,15 @@ class Observer:
         return observation
 
     def picture(self, scene: Scene, camera: str, width: int, height: int, profile: str) -> NDArray[np.uint8]:
-        """What a camera sees of a scene's present, shape (height, width, 3)."""
+        """What a camera sees of a scene's present, shape (height, width, 3).
+
+        Raises:
+            InputError: there is no such camera.
+        """
+        choose("camera", camera, [*self._views, VIDEO.name])
         _show(scene, scene.data.qpos, (scene.data.mocap_pos, scene.data.mocap_quat))
-        return self._draw(scene, camera, width, height, profile, depth=False)
+        renderer = self._renderer(scene, profile, width, height)
+        return renderer.draw(scene.model, scene.view, _camera(scene, camera), width, height)
 
     def textures_changed(self, scene: Scene) -> None:
         """Draw with the textures that the scene's model has now."""
@@ -127,9 +141,8 @@ class Observer:
             renderer.close()
         self._renderers.clear()
 
-    def _draw(
-        self, scene: Scene, camera: str, width: int, height: int, profile: str, *, depth: bool
-    ) -> NDArray[Any]:
+    def _renderer(self, scene: Scene, profile: str, width: int = 1, height: int = 1) -> Renderer:
+        """Ready to draw a scene, in the cameras' sizes and the one given."""
         renderer = self._renderers.get(profile)
         if renderer is None or renderer.assets != scene.assets or not renderer.covers(width, height):
             if renderer is not None:
@@ -137,8 +150,12 @@ class Observer:
             widest = max([width, *(view.width for view in self._views.values())])
             tallest = max([height, *(view.height for view in self._views.values())])
             renderer = self._renderers[profile] = Renderer(scene.model, widest, tallest, profile)
-        camera_id = mujoco.mj_name2id(scene.model, mujoco.mjtObj.mjOBJ_CAMERA.value, camera)
-        return renderer.draw(scene.model, scene.view, camera_id, width, height, depth=depth)
+        renderer.use(scene.model)
+        return renderer
+
+
+def _camera(scene: Scene, name: str) -> int:
+    return int(mujoco.mj_name2id(scene.model, mujoco.mjtObj.mjOBJ_CAMERA.value, name))
 
 
 def _reading(
