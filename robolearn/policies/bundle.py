@@ -283,8 +283,8 @@ def _check_fit(network: Visuomotor, contract: Contract) -> None:
         "channels": {channel.name: channel.size for channel in contract.proprioception},
         "numbers in an action": contract.action.length,
     }
-    if found != required:
-        wrong = [f"{name}: {found[name]} against {required[name]}" for name in found]
+    if wrong := [name for name in found if found[name] != required[name]]:
+        wrong = [f"{name}: {found[name]} against {required[name]}" for name in wrong]
         raise InputError(f"the network does not fit the contract: {'; '.join(wrong)}")
 
 

@@ -32,9 +32,9 @@ def said(reason: str) -> str:
     return {"time": "out of time"}.get(reason, reason)
 
 
-def film_moments(episode: Episode, frames: int = FRAMES) -> NDArray[np.int64]:
-    """The observations that a film strip shows: evenly spread, the first and the last among them."""
-    return np.unique(np.linspace(0, len(episode), frames).round().astype(np.int64))
+def film_moments(steps: int, frames: int = FRAMES) -> NDArray[np.int64]:
+    """Which observations of an episode a film strip shows: evenly spread, from the first to the last."""
+    return np.unique(np.linspace(0, steps, frames).round().astype(np.int64))
 
 
 def film_strip(episode: Episode, frames: int = FRAMES, height: int = 96) -> Picture:
@@ -45,7 +45,7 @@ def film_strip(episode: Episode, frames: int = FRAMES, height: int = 96) -> Pict
         frames: moments to show.
         height: of every picture [pixels].
     """
-    moments = film_moments(episode, frames)
+    moments = film_moments(len(episode), frames)
     rows = []
     for camera in episode.contract.cameras:
         pictures = [_sized(as_rgb(episode.observations[camera.name][i]), height) for i in moments]
@@ -77,7 +77,7 @@ def film_sheet(episodes: Sequence[Episode], frames: int = FRAMES, height: int = 
         top += head
         sheet.paste(Image.fromarray(strip), (margin, top))
         top += strip.shape[0]
-        moments = film_moments(episode, frames)
+        moments = film_moments(len(episode), frames)
         pitch = (strip.shape[1] + GAP) / len(moments)
         for column, step in enumerate(moments):
             label = f"{episode.stamps[step] - episode.stamps[0]:.1f} s"

@@ -27,7 +27,7 @@ from robolearn.files import replacing
 from robolearn.policies.bundle import Bundle, find_bundle, load_bundle
 from robolearn.training.charts import Estimate, Line, interval_bar, line_chart
 from robolearn.training.evaluation import task_changes
-from robolearn.training.pictures import reel, said, write_video
+from robolearn.training.pictures import film_moments, reel, said, write_video
 
 FILMED = {True: 2, False: 1}
 """How many successes and failures the video shows."""
@@ -115,7 +115,9 @@ class _Evaluation:
         for file in sorted(self.folder.glob(f"{kind}-*.png")):
             row = rows.get(int(file.stem.rpartition("-")[2]))
             if row is not None:
-                yield {"picture": _data_uri(file, "image/png"), **row}
+                period = row["seconds"] / row["steps"]
+                times = [float(step * period) for step in film_moments(row["steps"])]
+                yield {"picture": _data_uri(file, "image/png"), "times": times, **row}
 
 
 def _facts(run: Path, bundle: Bundle | None, evaluations: list[_Evaluation]) -> dict[str, Any]:
