@@ -27,6 +27,7 @@ LIFT = 0.12  # [m]
 STILL = 0.05  # an object slower than this is held still [m/s]
 OBJECT_SETS = ("train", "held-out")
 MOST_OBJECTS = 8
+PAD_ROOM = 0.004  # that each finger keeps from the object on its way down [m]
 
 
 @cache
@@ -187,13 +188,12 @@ class GraspEnv(ManipulationEnv):
         grip, hand = self.grip_pose()
         slot, point, goal, width = self._target()
         turn = float(np.linalg.norm(rotation_error(goal, hand)))
-        away = point - grip
-        along = float(away @ goal[:, 2])  # distance still to go along the approach
-        aside = float(np.linalg.norm(away - along * goal[:, 2]))
-        open_width = self.arm.gripper.max_width
-        closing = self.width < open_width - 0.004
+        away = goal.T @ (point - grip)  # in the axes of the hand as it should be: along the pads, closing, approach
+        room = max((self.arm.gripper.max_width - width) / 2 - PAD_ROOM, 0.004)
+        closing = self.width < self.arm.gripper.max_width - 0.004
         reach = 2.0 if closing else 1.0  # once the fingers move they go on unless the object has slipped away
-        at_object = aside < 0.007 * reach and abs(along) < 0.008 * reach and turn < 0.12 * reach
+        off = max(abs(away[0]) - 0.010, abs(away[1]) - room, 0.1 * (turn - 0.2), 0.0)
+        at_object = off <= 0.005 * (reach - 1.0) and abs(away[2]) < 0.010 * reach
 
         settled = abs(float(self.data.qvel[self.handles.finger_dof].sum())) < 0.02
         if self.gripped(slot) and settled and closing:
@@ -202,9 +202,8 @@ class GraspEnv(ManipulationEnv):
             weight = np.array([0.0, 0.0, 9.81 * self.model.body_mass[self._bodies[slot]]])
             torque = self.scene.control.torque(self.data, grip, hand, aim, _upright(hand), weight)
             return self.action_of(self.overcome_friction(torque), 1.0)
-        # a funnel over the object: the farther off to the side or the more turned, the higher the hand stays
-        off = max(aside - 0.004, 0.08 * max(turn - 0.06, 0.0))
-        back = 0.0 if at_object else float(np.clip(4.0 * off, 0.0, 0.07))
+        # a funnel over the object: what its fingers would not clear keeps the hand up, everything else is mended on the way down
+        back = 0.0 if at_object else float(np.clip(3.0 * off, 0.0, 0.06))
         aim = point - back * goal[:, 2]
         torque = self.scene.control.torque(self.data, grip, hand, aim, goal)
         return self.action_of(self.overcome_friction(torque), 1.0 if at_object else -1.0)

@@ -26,7 +26,8 @@ class GuidedConfig:
     demonstrations: episodes of the disturbed teacher before the policy acts.
     noise: strength of the disturbance in demonstrations (see `EpisodeSpec.noise`).
     policy_noise: the same while the policy acts.
-    teacher_share: part of the later episodes that the disturbed teacher still acts.
+    teacher_share: share of the steps of later episodes that the teacher still acts (see `EpisodeSpec.teacher_share`).
+    free_share: share of the later episodes in which the policy is left to itself.
     batch: observations in a gradient step.
     learning_rate: at the start; it falls to a twentieth along a cosine.
     state_weight: of the loss on the predicted privileged state.
@@ -38,7 +39,8 @@ class GuidedConfig:
     demonstrations: int = 60
     noise: float = 0.25
     policy_noise: float = 0.1
-    teacher_share: float = 0.1
+    teacher_share: float = 0.4
+    free_share: float = 0.3
     batch: int = 64
     learning_rate: float = 2e-3
     state_weight: float = 0.5

@@ -37,7 +37,8 @@ class EpisodeSpec:
         changes: fields of the task's configuration that differ from its defaults.
         seed: of the environment, and of everything random in the actor.
         policy: file of the policy that acts; None if the teacher acts alone.
-        teacher_share: probability that the teacher acts through the whole episode although there is a policy.
+        teacher_share: share of the steps, in stretches, that the teacher acts although there is a policy; it gets
+            the arm out of where the policy is stuck, and the policy to where it has not been yet.
         noise: standard deviation of the torque that disturbs whoever acts, as a share of `env.noise_torque`.
         labels: whether to record what the teacher would have done.
 
@@ -60,6 +61,7 @@ class EpisodeSpec:
             raise InputError(f"teacher_share is {self.teacher_share}; it must lie between 0 and 1")
 
 
+STRETCH = 12  # steps that the teacher or the policy acts on average before it is drawn anew who does
 NOISE_RENEWAL = 0.25  # probability per step that the disturbance changes; half of the time there is none
 
 
@@ -102,6 +104,8 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
     while not done:
         if spec.noise and rng.random() < NOISE_RENEWAL:
             push[:-1] = spec.noise * env.noise_torque * rng.standard_normal(env.arm.n) * (rng.random() < 0.5)
+        if actor is not None and rng.random() < 1.0 / STRETCH:
+            taught = bool(rng.random() < spec.teacher_share)
         expert = env.teacher() if taught or spec.labels else None
         action = expert if taught or actor is None else actor.act(observation)
         assert action is not None
