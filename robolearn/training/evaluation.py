@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from robolearn.contract import Contract
+from robolearn.contract import Camera, Contract
 from robolearn.data.episode import Episode, software_versions
 from robolearn.envs.randomisation import CLEAN
 from robolearn.envs.tasks import make
@@ -128,12 +128,30 @@ def task_changes(bundle: Bundle, changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_offer(contract: Contract, task: str, changes: Mapping[str, Any]) -> None:
-    """Raise an InputError that lists every gap between a contract and what the task's environment offers."""
+    """Look whether a task's environment offers what a contract requires.
+
+    Raises:
+        InputError: it does not; lists every gap. Pictures are given to the policy as they are, so that they
+            must be of the very size and focal length that it was trained on.
+    """
     env = make(task, changes)
     try:
-        contract.require(env.contract().offered())
+        offer = env.contract().offered()
     finally:
         env.close()
+    contract.require(offer)
+    offered = {camera.name: camera for camera in offer.cameras}
+    wrong = [
+        f"  camera {camera.name}: requires {_optics(camera)}, offered {_optics(offered[camera.name])}"
+        for camera in contract.cameras
+        if _optics(camera) != _optics(offered[camera.name])
+    ]
+    if wrong:
+        raise InputError("the pictures are not those that the policy was trained on:\n" + "\n".join(wrong))
+
+
+def _optics(camera: Camera) -> str:
+    return f"{camera.width} x {camera.height} pixels of focal length {camera.fx:.6g} x {camera.fy:.6g}"
 
 
 def summarise(
