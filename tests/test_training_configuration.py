@@ -64,7 +64,7 @@ def test_words_that_cannot_be_used(words: list[str], message: str) -> None:
 
 
 def test_an_unknown_task() -> None:
-    with pytest.raises(InputError, match="unknown task 'graps' .did you mean 'grasp'"):
+    with pytest.raises(InputError, match=r"unknown task 'graps' .did you mean 'grasp'"):
         parse_changes("graps", [])
 
 
