@@ -1,5 +1,6 @@
 # The ways into robolearn. Everything is installed into $(VENV); nothing else on the machine is touched, except that
-# missing OpenGL libraries are installed where that is allowed without asking (scripts/ensure_gl.sh).
+# missing OpenGL libraries are installed where that is allowed without asking (scripts/ensure_gl.sh), and a browser
+# for the tests where they run as root (scripts/ensure_chromium.sh).
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -52,6 +53,7 @@ demo: setup
 	@echo "bundle  $(DEMO)/bundle"
 
 test: setup lint
+	@scripts/ensure_chromium.sh
 	$(BIN)/python -m pytest -q
 
 lint: setup
