@@ -8,7 +8,7 @@ import pytest
 
 from robolearn.envs.tasks import TASKS
 from robolearn.errors import InputError
-from robolearn.training.configuration import parse_changes, read_changes
+from robolearn.training.configuration import describe_changes, parse_changes, read_changes
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,17 @@ def test_a_value_of_another_type_in_json() -> None:
         read_changes(
             "grasp", {"cameras": [{**asdict(TASKS["grasp"].config_type().cameras[0]), "position": [1, 2]}]}
         )
+
+
+def test_changes_for_people() -> None:
+    changes: dict[str, Any] = {"clearance": 0.001, "shape": "round", "hole_turn": 0.123456}
+    changes |= {"observe": ["front", "q"], "image_size": None}
+    changes["cameras"] = [asdict(camera) for camera in TASKS["peg-insertion"].config_type().cameras]
+    assert describe_changes("peg-insertion", changes) == {
+        "clearance": "1 mm",
+        "shape": "round",
+        "hole_turn": "0.1235",
+        "observe": "front q",
+        "image_size": "None",
+        "cameras": "...",
+    }

@@ -70,7 +70,7 @@ def test_it_says_what_was_found(page: str) -> None:
     assert "of 4 held-out episodes succeeded" in page
     assert "95 % interval: 4.6 to 69.9 %" in page
     assert page.count('<svg class="interval"') == 3  # one on top, one for each evaluation
-    assert "objects=held-out" in page
+    assert "<td>objects held-out</td>" in page
     assert "3 out of time, 1 success" in page
     assert page.count('<svg class="chart"') == 2
     assert page.count('class="line c0"') == 2
@@ -80,6 +80,7 @@ def test_it_says_what_was_found(page: str) -> None:
 def test_it_says_how_it_was_made(page: str, run: Path) -> None:
     assert "robolearn train grasp --minutes 4" in page
     assert "--episodes 4 --seed 0 --set objects=held-out" in page
+    assert "image_size 24, episode_seconds 0.4" in page
     assert "<dt>learning.batch</dt><dd>64</dd>" in page
     assert load_bundle(run).contract.hash[:16] in page
     assert "<dt>mujoco</dt>" in page
@@ -139,7 +140,7 @@ def test_a_directory_that_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         ("config.json", "{", r"config\.json is not JSON"),
         ("evaluation.json", "[]", "must be a mapping"),
-        ("evaluation.json", '{"success": {}}', "is no evaluation: it lacks table, changes"),
+        ("evaluation.json", '{"success": {}}', "is no evaluation: it lacks task, table, changes"),
         ("metrics.jsonl", '{"seconds": 1}\n{"seconds"\n{"seconds": 3}\n', "line 2, cannot be read"),
     ],
 )
@@ -165,14 +166,9 @@ def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def chromium(tmp_path: Path, *words: str) -> subprocess.CompletedProcess[str]:
     assert CHROMIUM is not None
     flags: tuple[str, ...] = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars")
-    flags += (
-        "--no-first-run",
-        "--disable-quic",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-    )
-    flags += ("--virtual-time-budget=3000", f"--user-data-dir={tmp_path / 'profile'}")
+    flags += ("--no-first-run", "--disable-quic", "--disable-sync", "--disable-component-update")
+    flags += ("--disable-background-networking", "--virtual-time-budget=3000")
+    flags += (f"--user-data-dir={tmp_path / 'profile'}",)
     return subprocess.run([CHROMIUM, *flags, *words], capture_output=True, text=True, timeout=120)
 
 

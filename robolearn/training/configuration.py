@@ -11,7 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from robolearn import checks
 from robolearn.envs.tasks import task_class
 from robolearn.errors import InputError, choose
-from robolearn.units import parse_length
+from robolearn.units import format_length, parse_length
 
 
 def parse_changes(task: str, words: Iterable[str]) -> dict[str, Any]:
@@ -51,6 +51,25 @@ def read_changes(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
     for key in values:
         choose(f"parameter of {task}", key, [f.name for f in fields(config)])
     return {key: _from_json(key, value, hints[key]) for key, value in values.items()}
+
+
+def describe_changes(task: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Changes for people: lengths with their units, lists and mappings in short; nested ones only by name.
+
+    Raises:
+        InputError: as `read_changes`.
+    """
+    hints = get_type_hints(task_class(task).config_type)
+    described: dict[str, str] = {}
+    for key, value in read_changes(task, values).items():
+        if float in _choices(hints[key]) and str in _choices(hints[key]):
+            described[key] = format_length(parse_length(value))
+        elif isinstance(value, tuple | dict):
+            parts = [entry if isinstance(entry, str) else "..." for entry in value]
+            described[key] = " ".join(dict.fromkeys(parts))
+        else:
+            described[key] = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return described
 
 
 def _from_text(key: str, text: str, kind: Any) -> Any:

@@ -19,13 +19,13 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from robolearn import __version__, checks
 from robolearn.errors import InputError
 from robolearn.files import replacing
 from robolearn.policies.bundle import Bundle, find_bundle, load_bundle
 from robolearn.training.charts import Estimate, Line, interval_bar, line_chart
+from robolearn.training.configuration import describe_changes
 from robolearn.training.evaluation import task_changes
 from robolearn.training.pictures import film_moments, reel, said, write_video
 
@@ -105,7 +105,7 @@ class _Evaluation:
         self.file = file
         self.folder = file.with_suffix("")
         self.data: dict[str, Any] = checks.mapping(str(file), checks.parse_json(str(file), file.read_bytes()))
-        needed = ("success", "table", "changes", "episodes", "weights", "command")
+        needed = ("task", "success", "table", "changes", "episodes", "weights", "command")
         if missing := [name for name in needed if name not in self.data]:
             raise InputError(f"{file} is no evaluation: it lacks {', '.join(missing)}")
 
@@ -126,26 +126,19 @@ def _facts(run: Path, bundle: Bundle | None, evaluations: list[_Evaluation]) -> 
     first = evaluations[0] if evaluations else None
     film = first.folder / "video.mp4" if first else None
     data = first.data if first else None
-    changes = bundle.changes if bundle else {}
     return {
         "run": run.resolve().name,
         "task": bundle.task if bundle else str(config.get("task", "training run")),
-        "changes": {key: value for key, value in changes.items() if isinstance(value, str | int | float)},
+        "changes": describe_changes(bundle.task, bundle.changes) if bundle else {},
         "when": datetime.now().strftime("%Y-%m-%d %H:%M"),
         "command": str(config.get("command", "")),
         "main": data,
-        "evaluations": [
-            {
-                **each.data,
-                "bar": Markup(interval_bar(each.data["success"]["rate"], *each.data["success"]["interval"])),
-            }
-            for each in evaluations
-        ],
+        "evaluations": [_shown(each) for each in evaluations],
         "stale": bool(data and bundle and data["weights"] != bundle.weights_hash),
         "last": metrics[-1] if metrics else {},
         "weights": sum(p.numel() for p in bundle.network.parameters()) if bundle else None,
-        "success_chart": Markup(_success_chart(metrics, data)),
-        "loss_chart": Markup(_loss_chart(metrics)),
+        "success_chart": _success_chart(metrics, data),
+        "loss_chart": _loss_chart(metrics),
         "video": _data_uri(film, "video/mp4") if film and film.is_file() else "",
         "failures": list(first.strips("failure")) if first else [],
         "successes": list(first.strips("success")) if first else [],
@@ -153,6 +146,16 @@ def _facts(run: Path, bundle: Bundle | None, evaluations: list[_Evaluation]) -> 
         "contract": bundle.contract if bundle else None,
         "config": list(_flat(config)),
         "versions": (data or {}).get("versions") or config.get("versions") or {"robolearn": __version__},
+    }
+
+
+def _shown(evaluation: _Evaluation) -> dict[str, Any]:
+    data = evaluation.data
+    success, conditions = data["success"], describe_changes(data["task"], data["changes"])
+    return {
+        **data,
+        "bar": interval_bar(success["rate"], *success["interval"]),
+        "conditions": ", ".join(f"{key} {value}" for key, value in conditions.items()),
     }
 
 
@@ -200,14 +203,14 @@ def _number(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
-def _brief(value: Any) -> str:
+def _brief(value: Any, digits: int = 4) -> str:
     """A value of a configuration or a sampled one, in a few words."""
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.{digits}g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}={_brief(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key} {_brief(entry, digits)}" for key, entry in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(map(_brief, value))
+        return " ".join(_brief(entry, digits) for entry in value)
     return "\N{EN DASH}" if value is None else str(value)
 
 
