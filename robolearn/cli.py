@@ -92,6 +92,22 @@ def arms(arguments: list[str]) -> int:
 
 
 @command
+def tasks(arguments: list[str]) -> int:
+    """List the tasks with their parameters and defaults."""
+    from robolearn.training.tasks_command import run_tasks
+
+    return parse("tasks", run_tasks, arguments)
+
+
+@command
+def train(arguments: list[str]) -> int:
+    """Train a policy for a task with a teacher, from pixels and joint readings to joint torques."""
+    from robolearn.training.train_command import run_train
+
+    return run_train(arguments)
+
+
+@command
 def evaluate(arguments: list[str]) -> int:
     """Run a policy on held-out episodes: success with its interval, forces, limiter, failures on film."""
     from robolearn.training.commands import run_evaluate

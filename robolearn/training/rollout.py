@@ -37,8 +37,8 @@ class EpisodeSpec:
         changes: fields of the task's configuration that differ from its defaults.
         seed: of the environment, and of everything random in the actor.
         policy: file of the policy that acts; None if the teacher acts alone.
-        teacher_share: share of the steps, in stretches, that the teacher acts although there is a policy; it gets
-            the arm out of where the policy is stuck, and the policy to where it has not been yet.
+        teacher_share: share of the steps, in stretches, that the teacher acts although there is a policy; it
+            gets the arm out of where the policy is stuck, and the policy to where it has not been yet.
         noise: standard deviation of the torque that disturbs whoever acts, as a share of `env.noise_torque`.
         labels: whether to record what the teacher would have done.
 

@@ -1,0 +1,97 @@
+"""What has happened in a training so far, and how much of its time is used."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from robolearn.data.episode import Episode
+
+RECENT = 50  # episodes of the policy alone that the running success rate is over
+
+
+@dataclass
+class Tally:
+    """What has happened so far; a checkpoint holds it.
+
+    Attributes:
+        asked: episodes asked for; the number of the next one.
+        episodes: that have come.
+        frames: observations in them.
+        resumed: how often the run was taken up again.
+        own: outcomes of the latest episodes in which the policy acted alone.
+    """
+
+    asked: int = 0
+    episodes: int = 0
+    frames: int = 0
+    resumed: int = 0
+    own: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
+
+    def add(self, episode: Episode, own: bool) -> None:
+        """Count an episode, `own` if the policy acted alone."""
+        self.episodes += 1
+        self.frames += len(episode)
+        if own:
+            self.own.append(episode.outcome.success)
+
+    @property
+    def success(self) -> float | None:
+        """Running success rate of the policy; None before its first episode."""
+        return sum(self.own) / len(self.own) if self.own else None
+
+    def text(self, steps: int) -> str:
+        """The tally in a line, for people."""
+        success = f"success {self.success:.2f} (last {len(self.own)})" if self.own else ""
+        return f"episodes {self.episodes}  steps {steps}  {success}".rstrip()
+
+
+class Clock:
+    """The wall time that a run has used, over all the processes that it took.
+
+    Args:
+        budget: what it may use [s].
+        started: when this process began, as `time.monotonic` counts.
+        used: by the processes before this one [s].
+    """
+
+    def __init__(self, budget: float, started: float, used: float = 0.0) -> None:
+        self._budget, self._zero = budget, started - used
+
+    @property
+    def seconds(self) -> float:
+        """Used so far [s]."""
+        return time.monotonic() - self._zero
+
+    @property
+    def share(self) -> float:
+        """Of the budget; learning ends at 1."""
+        return self.seconds / self._budget
+
+
+class Every:
+    """Is due at most every `seconds`, for the first time at once."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._last = seconds, -math.inf
+
+    def due(self) -> bool:
+        now = time.monotonic()
+        if now - self._last < self._seconds:
+            return False
+        self._last = now
+        return True
+
+
+def process_start() -> float:
+    """When this process was started, as `time.monotonic` counts; where the system does not tell: now."""
+    try:
+        with open("/proc/self/stat") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])  # field 22, after boot
+        since_boot = ticks / os.sysconf("SC_CLK_TCK")
+        return time.monotonic() - (time.clock_gettime(time.CLOCK_BOOTTIME) - since_boot)
+    except (OSError, AttributeError, ValueError, IndexError):
+        return time.monotonic()

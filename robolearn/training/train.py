@@ -1,0 +1,293 @@
+"""A training run from nothing to a bundle: collectors simulate in processes of their own, this one learns."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from robolearn.data.episode import software_versions
+from robolearn.errors import InputError
+from robolearn.policies.guided import Learner, Replay, fit_normalisation
+from robolearn.training.checkpoint import checkpoint, restore
+from robolearn.training.interrupts import Interrupts
+from robolearn.training.pool import LocalPool, default_workers
+from robolearn.training.problem import Problem, device_of, pose
+from robolearn.training.progress import Display, say
+from robolearn.training.records import EpisodeShelf, Recorder, Snapshots
+from robolearn.training.rollout import EpisodeSpec
+from robolearn.training.run import Run, TrainConfig
+from robolearn.training.scribe import Scribe
+from robolearn.training.seeds import FIRST_TRAINING_SEED
+from robolearn.training.tally import Clock, Every, Tally
+
+if TYPE_CHECKING:
+    from robolearn.training.evaluation import Evaluation
+
+FIRST = 12  # demonstrations that the normalisation is taken from; learning begins then
+AHEAD = 2  # episodes asked of a collector: enough that it never waits, few enough that its policy is fresh
+PUBLISH, TELL, CHECKPOINT = 3.0, 5.0, 15.0  # how often collectors get the policy, metrics a line, ... [s]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training left.
+
+    Attributes:
+        bundle: the policy's directory; None if there was nothing to keep.
+        interrupted: whether Ctrl-C ended it.
+        evaluation: of the policy, if one was asked for and not interrupted.
+        report: the page to look at; None if there is none.
+    """
+
+    bundle: Path | None
+    interrupted: bool
+    evaluation: Evaluation | None = None
+    report: Path | None = None
+
+
+def train(
+    config: TrainConfig,
+    path: Path,
+    *,
+    resume: bool = False,
+    command: str = "",
+    started: float | None = None,
+) -> Result:
+    """Train a policy with a teacher, and leave a run's directory.
+
+    torch computes with one thread from here on: the other cores are the collectors'.
+
+    Args:
+        config: what to train.
+        path: of the run's directory: a new one, or that of a run when resuming.
+        resume: go on from the last checkpoint, with the episodes collected so far and the clock where it was.
+        command: what a person typed, for the card and the report; the first one stays when resuming.
+        started: when the clock began, as `time.monotonic` counts; now if None.
+
+    Raises:
+        InputError: something in the configuration or the directory cannot be used; nothing has been started.
+        NotKept: the policy could be written nowhere.
+        KeyboardInterrupt: at the second Ctrl-C.
+    """
+    started = time.monotonic() if started is None else started
+    torch.set_num_threads(1)
+    torch.manual_seed(config.seed)
+    device, problem = device_of(config.device), pose(config)
+    opened = (Run.reopen if resume else Run.create)(path, config, command)
+    with opened as run, Interrupts() as interrupts:
+        learner, tally, clock = learn(config, problem, device, run, interrupts, started, resume)
+        return finish(config, problem, run, interrupts, learner, tally, clock)
+
+
+def learn(
+    config: TrainConfig,
+    problem: Problem,
+    device: torch.device,
+    run: Run,
+    interrupts: Interrupts,
+    started: float,
+    resume: bool,
+) -> tuple[Learner | None, Tally, Clock]:
+    """Collect and learn until the time is over or Ctrl-C comes; the learner is None if it never began."""
+    learning, rng = config.learning, np.random.default_rng(config.seed)
+    state = run.load_checkpoint() if resume else None
+    clock = Clock(60.0 * config.minutes, started, max(run.last_seconds(), state["seconds"] if state else 0.0))
+    if clock.share >= 1.0 and (run.bundle / "bundle.json").is_file():
+        raise InputError(f"{run.path} has used its {config.minutes:g} minutes; --minutes gives it more")
+
+    with Display(60.0 * config.minutes) as display, LocalPool(config.collectors) as pool:
+        # where a run that was killed had come to
+        replay, tally = Replay(learning.capacity), Tally()
+        learner = restore(state, problem.network, learning, device, rng, tally) if state else None
+        scribe = Scribe(display.say)
+        shelf = EpisodeShelf(run.episodes, learning.capacity, scribe, display.say)
+        snapshots = Snapshots(run.snapshots, scribe)
+        recorder = Recorder(run, scribe, learner.steps if learner else 0)
+        held = 0  # episodes in the replay
+        for number, episode in shelf.load():
+            replay.add(episode)
+            held += 1
+            tally.asked = max(tally.asked, number + 1)
+        if resume:
+            tally.resumed += 1
+            tally.episodes, tally.frames = max(tally.episodes, held), max(tally.frames, replay.size)
+            display.say(f"going on at {clock.seconds / 60:.1f} min, with {held} episodes")
+
+        first = min(FIRST, learning.demonstrations)
+        publish, tell, save = Every(PUBLISH), Every(TELL), Every(CHECKPOINT)
+        deaths = 0
+        while clock.share < 1.0 and not interrupts.asked:
+            # keep the collectors busy: first with the disturbed teacher, then with the latest policy
+            while pool.pending < AHEAD * config.collectors:
+                acting = snapshots.latest if held + pool.pending >= learning.demonstrations else None
+                pool.submit(episode_wanted(config, problem, tally.asked, acting))
+                snapshots.taken(acting)
+                tally.asked += 1
+
+            # take in what they bring
+            for spec, episode in pool.ready(0.5 if held < first else 0.0):
+                replay.add(episode)
+                shelf.add(spec.seed - first_seed(config), episode)
+                snapshots.returned(spec.policy)
+                tally.add(episode, own=spec.policy is not None and spec.teacher_share == 0.0)
+                held += 1
+            for code in pool.deaths[deaths:]:
+                display.say(f"a collector died (exit code {code}): another one does its episodes again")
+                deaths += 1
+            phase = "learning" if held >= learning.demonstrations else "demonstrations"
+            display.update(phase, clock.seconds, tally.text(learner.steps if learner else 0))
+            if held < first:
+                continue
+
+            # the first demonstrations tell how large everything is
+            if learner is None:
+                fit_normalisation(problem.network, replay)
+                learner = Learner(problem.network, learning, device)
+
+            # a gradient step
+            batch = replay.sample(learning.batch, rng, device)
+            recorder.add(learner.update(batch, clock.share))
+
+            # write down how it goes, hand the policy to the collectors, keep a checkpoint
+            if tell.due():
+                recorder.write(learner.steps, metrics(clock, learner, tally))
+            if held + pool.pending >= learning.demonstrations and publish.due():
+                snapshots.publish(learner.steps, problem.saver(learner.average.module, card={}))
+            if save.due():
+                run.save_later(scribe, checkpoint(clock, learner, rng, tally))
+
+        # the time is over, or a person has seen enough
+        if interrupts.asked:
+            display.say("interrupted: keeping what there is (Ctrl-C again stops at once)")
+        pool.close()
+        if learner is not None:
+            recorder.write(learner.steps, metrics(clock, learner, tally))
+            run.save_later(scribe, checkpoint(clock, learner, rng, tally))
+        recorder.finish()
+        scribe.finish()
+    return learner, tally, clock
+
+
+def finish(
+    config: TrainConfig,
+    problem: Problem,
+    run: Run,
+    interrupts: Interrupts,
+    learner: Learner | None,
+    tally: Tally,
+    clock: Clock,
+) -> Result:
+    """Keep the averaged weights as a bundle, evaluate it, write the report."""
+    # not before: importing pictures and pages would take from the time for learning
+    from robolearn.policies.bundle import write_card
+    from robolearn.training.commands import progress_of
+    from robolearn.training.evaluation import evaluate, save_evaluation
+    from robolearn.training.report import write_report
+
+    if learner is None:
+        say("there is no policy yet, so none is kept")
+        return Result(None, interrupts.asked)
+    run.tidy(finished=not interrupts.asked)  # before the rest: it may be what fills the disk
+    card = {
+        "command": run.command,
+        "training": {
+            "minutes": round(clock.seconds / 60, 2),
+            "seed": config.seed,
+            "gradient steps": learner.steps,
+            "episodes": tally.episodes,
+            "observations": tally.frames,
+            "collectors": config.collectors,
+            "cores": default_workers(),
+            "device": str(learner.device),
+            "resumed": tally.resumed,
+            "interrupted": "yes" if interrupts.asked else "no",
+        },
+        "versions": {**software_versions(), "torch": torch.__version__},
+    }
+    bundle = keep(run, problem.saver(learner.average.module, card))
+
+    evaluation = report = None
+    try:
+        if config.evaluate and not interrupts.asked:
+            interrupts.raising = True
+            with progress_of(config.evaluate) as progress:
+                evaluation = evaluate(bundle, config.evaluate, progress=progress)
+            save_evaluation(run.path, evaluation)
+            write_card(bundle, {**card, "evaluations": [evaluation.summary]})
+    except KeyboardInterrupt:
+        say("the evaluation was interrupted: the report is written without it")
+    except OSError as error:
+        say(f"the evaluation cannot be written ({error.strerror or error})")
+    try:
+        report = write_report(run.path)
+    except OSError as error:
+        say(f"the report cannot be written ({error.strerror or error})")
+    return Result(bundle, interrupts.asked, evaluation, report)
+
+
+def first_seed(config: TrainConfig) -> int:
+    """Seed of the training's episode 0; the others follow it, none of them held out."""
+    return FIRST_TRAINING_SEED * (config.seed + 1)
+
+
+def episode_wanted(config: TrainConfig, problem: Problem, number: int, acting: str | None) -> EpisodeSpec:
+    """What a collector is asked for: the disturbed teacher's episode where there is no policy to act yet.
+
+    Later a share of the episodes is left to the policy alone; in the others the teacher acts in between.
+    """
+    learning, seed = config.learning, first_seed(config) + number
+    if acting is None:
+        return EpisodeSpec(config.task, problem.collected, seed, noise=learning.noise, labels=True)
+    free = np.random.default_rng([seed, 2]).random() < learning.free_share
+    share = 0.0 if free else learning.teacher_share
+    noise = learning.policy_noise
+    return EpisodeSpec(config.task, problem.collected, seed, acting, share, noise, labels=True)
+
+
+class NotKept(OSError):
+    """A trained policy could be written nowhere."""
+
+
+def keep(run: Run, save: Callable[[Path], None]) -> Path:
+    """Save the policy in the run, or where temporary files go if that fails; returns where it is.
+
+    Raises:
+        NotKept: it could be written nowhere.
+    """
+    try:
+        save(run.bundle)
+        return run.bundle
+    except OSError as error:
+        first = error.strerror or str(error)
+    elsewhere = Path(tempfile.gettempdir()) / f"robolearn-{run.path.resolve().name}-{os.getpid()}"
+    say(f"the policy cannot be written to {run.bundle} ({first}); trying {elsewhere}")
+    try:
+        save(elsewhere)
+    except OSError as error:
+        raise NotKept(
+            f"the policy could be written neither to {run.bundle} ({first}) nor to {elsewhere} "
+            f"({error.strerror or error}): free some space, then repeat the end of the training from its "
+            f"last checkpoint by robolearn train --resume {run.path}"
+        ) from error
+    say(f"the policy is in {elsewhere}: move it to a safe place")
+    return elsewhere
+
+
+def metrics(clock: Clock, learner: Learner, tally: Tally) -> dict[str, Any]:
+    """How the training stands: a line of metrics.jsonl but for the losses."""
+    return {
+        "seconds": round(clock.seconds, 2),
+        "steps": learner.steps,
+        "episodes": tally.episodes,
+        "frames": tally.frames,
+        "success": tally.success,
+        "learning_rate": learner.optimiser.param_groups[0]["lr"],
+    }
