@@ -186,10 +186,13 @@ def show_evaluation(evaluation: Evaluation, every: bool = False) -> None:
     rows = [row for row in evaluation.table if every or not row["success"]]
     if not rows:
         return
-    listing = Table(title="every episode" if every else "failures", title_justify="left", box=box.SIMPLE_HEAD)
+    title = "every episode" if every else "failures"
+    listing = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("seed", "ended", "seconds", "peak N", "mean N", "N·m/s", "altered", "sampled"):
-        numeric = heading not in ("ended", "sampled")
-        listing.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "sampled")
+        words = heading in ("ended", "sampled")
+        listing.add_column(
+            heading, justify="left" if words else "right", no_wrap=heading != "sampled", overflow="fold"
+        )
     for row in rows:
         forces = [row[key] for key in ("peak_force", "mean_force", "torque_rate")]
         cells = [str(row["seed"]), said(row["reason"]), f"{row['seconds']:.2f}"]
