@@ -328,8 +328,13 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return np.append(np.clip(torque, -limit, limit), closed).astype(np.float32)
 
     def overcome_friction(self, torque: Array) -> Array:
-        """Add the joints' friction along the torque, so that small torques move the arm too; shape (n,)."""
-        return np.asarray(torque + self.sampled["joint_friction"] * np.tanh(torque / 0.3))
+        """What to command so that the joints feel a torque, shape (n,) [N·m], for teachers only.
+
+        It undoes this episode's torque gains, and adds the joints' friction: along the motion, and from rest
+        along the torque.
+        """
+        motion = np.tanh(self.data.qvel[self.handles.dof] / 0.01 + torque / 0.02)  # rad/s, N·m: small ones
+        return np.asarray((torque + self.sampled["joint_friction"] * motion) / self.sampled["torque_gain"])
 
     def picture(self, camera: str, width: int, height: int, profile: str = "pretty") -> NDArray[np.uint8]:
         """What a camera sees now; uint8 RGB, shape (height, width, 3)."""
