@@ -25,6 +25,7 @@ class Recorder:
         self._tensorboard: Any = None
         self._sums: Counter[str] = Counter()
         self._count = 0
+        self._losses: dict[str, float] = {}
 
     def add(self, losses: dict[str, float]) -> None:
         """Note the losses of one gradient step."""
@@ -37,9 +38,11 @@ class Recorder:
         Raises:
             FloatingPointError: a loss is not finite.
         """
-        losses = {name: total / max(self._count, 1) for name, total in self._sums.items()}
-        self._sums.clear()
-        self._count = 0
+        if self._count:  # otherwise those of the last time are the latest that there are
+            self._losses = {name: total / self._count for name, total in self._sums.items()}
+            self._sums.clear()
+            self._count = 0
+        losses = self._losses
         if not all(map(math.isfinite, losses.values())):
             raise FloatingPointError(
                 f"the loss is not finite at step {step} ({losses}): learning has diverged; "

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from robolearn.data.episode import Episode
+from robolearn.policies.guided import GuidedConfig
+from robolearn.policies.visuomotor import VisuomotorConfig
+from robolearn.training.pool import Runner
+from robolearn.training.records import EpisodeShelf, Recorder, Snapshots
+from robolearn.training.rollout import EpisodeSpec
+from robolearn.training.run import Run, TrainConfig
+from robolearn.training.scribe import Scribe
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def scribe(said: list[str]) -> Scribe:
+    return Scribe(said.append)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    config = TrainConfig("grasp", {}, GuidedConfig(), VisuomotorConfig(), 1.0)
+    with Run.create(tmp_path / "run", config) as run:
+        yield run
+
+
+@pytest.fixture(scope="module")
+def episode() -> Episode:
+    return Runner()(EpisodeSpec("peg-insertion", {"observe": ("q", "dq", "state")}, 3, labels=True))
+
+
+def test_metrics_and_scalars_hold_the_mean_losses_since_the_last_line(run: Run, scribe: Scribe) -> None:
+    recorder = Recorder(run, scribe)
+    recorder.add({"torque": 1.0, "state": 4.0})
+    recorder.add({"torque": 2.0, "state": 6.0})
+    recorder.write(2, {"seconds": 1.5, "success": None})
+    recorder.add({"torque": 7.0, "state": 0.0})
+    recorder.write(3, {"seconds": 2.5, "success": 0.5})
+    recorder.write(3, {"seconds": 2.6, "success": 0.5})  # no step since: the losses are as they were
+    recorder.finish()
+    scribe.finish()
+    lines = [json.loads(line) for line in run.metrics.read_text().splitlines()]
+    assert lines == [
+        {"seconds": 1.5, "success": None, "losses": {"torque": 1.5, "state": 5.0}},
+        {"seconds": 2.5, "success": 0.5, "losses": {"torque": 7.0, "state": 0.0}},
+        {"seconds": 2.6, "success": 0.5, "losses": {"torque": 7.0, "state": 0.0}},
+    ]
+    assert run.last_seconds() == 2.6
+    events = EventAccumulator(str(run.path))
+    events.Reload()
+    assert sorted(events.Tags()["scalars"]) == ["loss/state", "loss/torque", "seconds", "success"]
+    assert [(e.step, e.value) for e in events.Scalars("loss/torque")] == [(2, 1.5), (3, 7.0), (3, 7.0)]
+
+
+def test_a_resumed_run_takes_the_place_of_the_scalars_that_it_repeats(run: Run, tmp_path: Path) -> None:
+    for first, values in ((0, {10: 1.0, 20: 2.0, 30: 3.0}), (20, {20: 7.0, 25: 8.0})):
+        scribe = Scribe(print)
+        recorder = Recorder(run, scribe, first)
+        for step, value in values.items():
+            recorder.write(step, {"reward": value})
+        recorder.finish()
+        scribe.finish()
+    events = EventAccumulator(str(run.path))
+    events.Reload()
+    assert [(e.step, e.value) for e in events.Scalars("reward")] == [(10, 1.0), (20, 7.0), (25, 8.0)]
+
+
+def test_a_loss_that_is_not_finite_ends_the_training(run: Run, scribe: Scribe) -> None:
+    recorder = Recorder(run, scribe)
+    recorder.add({"torque": float("nan")})
+    with pytest.raises(FloatingPointError, match=r"step 7.*--learning.learning-rate"):
+        recorder.write(7, {})
+    scribe.finish()
+
+
+def test_a_line_of_metrics_is_written_whole_or_not_at_all(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.append_metrics({"seconds": 1.0})
+
+    class Half:
+        """A file on a disk that fills in the middle of a write."""
+
+        def __init__(self, file: object) -> None:
+            self.file = file
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.file, name)
+
+        def __enter__(self) -> Half:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.file.close()  # type: ignore[attr-defined]
+
+        def write(self, line: bytes) -> int:
+            return int(self.file.write(line[:5]))  # type: ignore[attr-defined]
+
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: Half(real(self, *a, **k)))
+    with pytest.raises(OSError, match="No space left") as caught:
+        run.append_metrics({"seconds": 2.0})
+    assert caught.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    run.append_metrics({"seconds": 3.0})
+    assert run.metrics.read_text() == '{"seconds": 1.0}\n{"seconds": 3.0}\n'
+    with run.metrics.open("a") as file:
+        file.write('{"secon')  # what a kill leaves
+    assert run.last_seconds() == 3.0
+
+
+def test_the_shelf_keeps_what_the_replay_holds(
+    tmp_path: Path, scribe: Scribe, said: list[str], episode: Episode
+) -> None:
+    folder, steps = tmp_path / "episodes", len(episode)
+    shelf = EpisodeShelf(folder, 3 * steps, scribe, said.append)
+    for number in (0, 2, 3, 7, 8):
+        shelf.add(number, episode)
+    scribe.finish()
+    assert sorted(os.listdir(folder)) == ["0000003.npz", "0000007.npz", "0000008.npz"]
+
+    (folder / "0000009.npz").write_bytes(b"half an epis")
+    later = Scribe(said.append)
+    other = EpisodeShelf(folder, 3 * steps, later, said.append)
+    found = list(other.load())
+    assert [number for number, _ in found] == [3, 7, 8]
+    assert found[0][1].arrays().keys() == episode.arrays().keys()
+    assert len(said) == 1
+    assert "0000009.npz is no episode file, or it is damaged" in said[0]
+    other.add(10, episode)  # the oldest of those found makes room
+    later.finish()
+    assert "0000003.npz" not in os.listdir(folder)
+    assert list(EpisodeShelf(tmp_path / "none", 10, later, said.append).load()) == []
+
+
+def test_a_slow_disk_costs_episodes_but_no_memory(
+    tmp_path: Path, scribe: Scribe, said: list[str], episode: Episode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = EpisodeShelf(tmp_path / "episodes", 10**9, scribe, said.append)
+    monkeypatch.setattr(Scribe, "backlog", property(lambda self: 1000))
+    shelf.add(0, episode)
+    shelf.add(1, episode)
+    scribe.finish()
+    assert said == ["the disk is too slow for the episodes: a resumed run would miss some of them"]
+    assert not (tmp_path / "episodes").exists()
+
+
+def test_a_snapshot_stays_as_long_as_an_episode_needs_it(tmp_path: Path, scribe: Scribe) -> None:
+    def save(path: Path) -> None:
+        path.mkdir(parents=True)
+
+    def wait(snapshots: Snapshots, name: str) -> None:
+        while snapshots.latest is None or Path(snapshots.latest).name != name:
+            assert scribe._thread.is_alive()
+
+    snapshots = Snapshots(tmp_path, scribe)
+    assert snapshots.latest is None
+    snapshots.returned(None)
+    snapshots.publish(1, save)
+    wait(snapshots, "0000001")
+    first = snapshots.latest
+    snapshots.taken(first)
+    snapshots.taken(first)
+    for number in (2, 3):
+        snapshots.publish(number, save)
+    wait(snapshots, "0000003")
+    snapshots.returned(first)
+    scribe.write("nothing", lambda: None)
+    while scribe.backlog:
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["0000001", "0000003"]  # one episode is still on its way
+    snapshots.returned(first)
+    scribe.finish()
+    assert os.listdir(tmp_path) == ["0000003"]
+
+
+def test_a_snapshot_that_cannot_be_written_is_never_the_latest(
+    tmp_path: Path, scribe: Scribe, said: list[str]
+) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    snapshots = Snapshots(tmp_path, scribe)
+    snapshots.publish(1, Path.mkdir)
+    snapshots.publish(2, fail)
+    scribe.finish()
+    assert snapshots.latest == str(tmp_path / "0000001")
+    snapshots.returned(snapshots.latest)
+    assert said == ["snapshots cannot be written (No space left on device); training goes on in memory"]

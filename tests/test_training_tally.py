@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from robolearn.training.rollout import EpisodeSpec, run_episode
+from robolearn.training.tally import RECENT, Clock, Every, Tally, process_start
+
+
+def test_the_running_success_is_of_the_policys_own_latest_episodes() -> None:
+    from robolearn.envs.tasks import make
+
+    observe = {"observe": ("q", "dq", "state")}
+    episode = run_episode(make("peg-insertion", observe), EpisodeSpec("peg-insertion", observe, 3), None)
+    assert episode.outcome.success
+    tally = Tally()
+    tally.add(episode, own=False)
+    assert (tally.success, tally.episodes, tally.frames) == (None, 1, len(episode))
+    assert tally.text(7) == "episodes 1  steps 7"
+    tally.own.extend([False] * 3)
+    tally.add(episode, own=True)
+    assert tally.success == 0.25
+    assert tally.text(7) == "episodes 2  steps 7  success 0.25 (last 4)"
+    for _ in range(RECENT):
+        tally.add(episode, own=True)
+    assert tally.success == 1.0
+
+
+def test_the_clock_goes_on_where_the_process_before_stopped() -> None:
+    now = time.monotonic()
+    clock = Clock(budget=100.0, started=now - 10.0, used=30.0)
+    assert 40.0 <= clock.seconds < 41.0
+    np.testing.assert_allclose(clock.share, 0.4, atol=0.01)
+
+
+def test_every_is_due_at_once_and_then_not_too_often() -> None:
+    every, never = Every(0.05), Every(1e6)
+    assert every.due()
+    assert never.due()
+    assert not never.due()
+    deadline = time.monotonic() + 10
+    while not every.due():
+        assert time.monotonic() < deadline
+    assert not never.due()
+
+
+def test_the_start_of_the_process_is_before_its_first_line() -> None:
+    code = (
+        "import time; time.sleep(0.3); before = time.monotonic()\n"
+        "from robolearn.training.tally import process_start\n"
+        "print(before - process_start())"
+    )
+    begin = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # a clock tick of 10 ms is as finely as the system knows
+    assert 0.29 <= float(done.stdout) <= time.monotonic() - begin + 0.02
+    assert process_start() < begin

@@ -1,0 +1,370 @@
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from robolearn.envs.tasks import make
+from robolearn.errors import InputError
+from robolearn.policies.bundle import load_bundle
+from robolearn.policies.guided import GuidedConfig
+from robolearn.policies.visuomotor import VisuomotorConfig
+from robolearn.training import progress
+from robolearn.training import train as training
+from robolearn.training.run import TrainConfig, read_config
+from robolearn.training.seeds import FIRST_TRAINING_SEED
+from robolearn.training.tally import Clock
+from robolearn.training.train import NotKept, episode_wanted, train
+
+CONFIG = TrainConfig(
+    "peg-insertion",
+    {"image_size": 16, "observe": ("front", "q", "dq"), "episode_seconds": 3.0},
+    GuidedConfig(demonstrations=2, batch=16, free_share=1.0),
+    VisuomotorConfig(channels=(4, 4), kernel=4, hidden=16),
+    minutes=0.15,
+    seed=5,
+)
+WORDS = "peg-insertion --image-size 16 --observe front q dq --episode-seconds 3 --learning.demonstrations 2 "
+WORDS += "--learning.batch 16 --network.channels 4 4 --network.kernel 4 --network.hidden 16"
+PATIENCE = 120.0  # seconds for anything on a busy machine
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that happens from time to time happens within the few seconds of a test."""
+    for name in ("PUBLISH", "TELL", "CHECKPOINT"):
+        monkeypatch.setattr(training, name, 0.2)
+
+
+def metrics(path: Path) -> list[dict[str, Any]]:
+    file = path / "metrics.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.fixture
+def end_when(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Lets the time be over when a condition holds, however fast the machine is."""
+
+    def arrange(condition: Callable[[], object]) -> None:
+        def share(clock: Clock) -> float:
+            return 1.0 if condition() or clock.seconds > PATIENCE else 0.5
+
+        monkeypatch.setattr(Clock, "share", property(share))
+
+    return arrange
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.02)
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = status.read_text()
+        except OSError:  # it has ended meanwhile
+            continue
+        if f"\nPPid:\t{pid}\n" in text:
+            found.append(int(status.parent.name))
+    return found
+
+
+def running(pids: list[int]) -> list[int]:
+    stats = {pid: Path(f"/proc/{pid}/stat") for pid in pids}
+    return [pid for pid, stat in stats.items() if stat.exists() and " Z " not in stat.read_text()]
+
+
+def start(path: Path, *words: str) -> subprocess.Popen[str]:
+    words = (*WORDS.split(), "--run", str(path), *words)
+    command = [sys.executable, "-m", "robolearn.cli", "train", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_training_leaves_all_that_it_should_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run"
+    result = train(replace(CONFIG, evaluate=2), path, command="robolearn train this")
+    assert (result.bundle, result.report) == (path / "bundle", path / "report.html")
+    assert not result.interrupted
+
+    rows = metrics(path)
+    assert [row["seconds"] for row in rows] == sorted(row["seconds"] for row in rows)
+    assert 5.0 < rows[-1]["seconds"] < 30.0
+    assert rows[-1]["steps"] > rows[0]["steps"] > 0
+    assert rows[-1]["episodes"] > 2
+    assert rows[-1]["frames"] > 30
+    assert rows[-1]["losses"].keys() >= {"torque", "gripper", "state"}
+    assert 0.0 <= rows[-1]["success"] <= 1.0
+    events = EventAccumulator(str(path))
+    events.Reload()
+    scalars = events.Scalars("loss/torque")
+    assert [event.step for event in scalars] == [row["steps"] for row in rows]
+
+    bundle = load_bundle(path)
+    assert bundle.contract == make("peg-insertion", CONFIG.changes).contract()
+    assert bundle.changes == read_config(path).to_dict()["changes"]
+    assert bundle.card["command"] == "robolearn train this"
+    assert bundle.card["training"]["gradient steps"] == rows[-1]["steps"]
+    assert result.evaluation is not None
+    assert bundle.card["evaluations"] == [result.evaluation.summary]
+    assert json.loads((path / "evaluation.json").read_text())["episodes"] == 2
+    assert "robolearn train this" in (path / "report.html").read_text()
+
+    names = {file.name for file in path.iterdir() if "tfevents" not in file.name}
+    files = {".lock", "checkpoint.pt", "config.json", "evaluation.json", "metrics.jsonl", "report.html"}
+    assert names == files | {"bundle", "evaluation"}
+    assert multiprocessing.active_children() == []
+    assert "0:0" in capsys.readouterr().err  # the clock, for a person
+
+    with pytest.raises(InputError, match=r"has used its 0\.15 minutes; --minutes gives it more"):
+        train(replace(CONFIG, evaluate=2), path, resume=True)
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run"
+    process = start(path, "--minutes", "5")
+    wait_for(lambda: (path / "checkpoint.pt").exists() and len(list(path.glob("episodes/*.npz"))) > 2)
+    collectors = children(process.pid)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not running(collectors))  # they end with their parent
+    before = metrics(path)
+    episodes = len(list(path.glob("episodes/[0-9]*.npz")))
+    assert list(path.glob("snapshots/*")) or episodes
+
+    with pytest.raises(InputError, match="seed would change"):
+        train(replace(read_config(path), seed=1), path, resume=True)
+    config = replace(read_config(path), minutes=before[-1]["seconds"] / 60 + 0.1)
+    started = time.monotonic()
+    result = train(config, path, resume=True, command="again", started=started)
+    assert not result.interrupted
+    assert f"with {episodes} episodes" in capsys.readouterr().err
+
+    after = metrics(path)[len(before) :]
+    used = before[-1]["seconds"]
+    assert all(row["seconds"] >= used for row in after)
+    assert after[-1]["seconds"] - used <= time.monotonic() - started
+    assert after[-1]["episodes"] >= episodes
+    card = load_bundle(path).card
+    assert card["training"]["resumed"] == 1
+    assert card["command"] == f"robolearn train {WORDS} --run {path} --minutes 5"
+    assert not (path / "episodes").exists()
+
+
+def test_ctrl_c_keeps_the_policy_and_leaves_no_process(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    process = start(path, "--minutes", "5")
+    wait_for(lambda: metrics(path))
+    family = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "interrupted: keeping what there is" in err
+    assert "Traceback" not in err
+    assert f"robolearn train --resume {path}" in out
+    wait_for(lambda: not running(family))
+    bundle = load_bundle(path)
+    assert bundle.card["training"]["interrupted"] == "yes"
+    assert bundle.card["training"]["gradient steps"] == metrics(path)[-1]["steps"]
+    assert (path / "report.html").is_file()
+    assert list(path.glob("episodes/*.npz"))  # for --resume
+    assert not (path / "snapshots").exists()
+
+
+def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    process = start(path, "--minutes", "5")
+    wait_for(lambda: metrics(path))
+    family = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    wait_for(lambda: "interrupted" in process.stderr.readline())  # type: ignore[union-attr]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert err.endswith("robolearn: interrupted\n")
+    assert not (path / "report.html").exists()
+    wait_for(lambda: not running(family))
+
+
+def test_ctrl_c_before_there_is_a_policy_keeps_none(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    process = start(path, "--minutes", "5", "--learning.demonstrations", "1000")
+    wait_for((path / "config.json").exists)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    if not metrics(path):
+        assert "there is no policy yet, so none is kept" in err
+        assert not (path / "bundle").exists()
+
+
+def test_a_killed_collector_is_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], end_when: Callable[[Callable[[], object]], None]
+) -> None:
+    path, killed = tmp_path / "run", list[int]()
+
+    def kill() -> None:
+        wait_for(lambda: metrics(path))
+        [process] = multiprocessing.active_children()
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        killed.append(metrics(path)[-1]["episodes"])
+
+    end_when(lambda: killed and metrics(path)[-1]["episodes"] > killed[0] + 4)
+    killer = threading.Thread(target=kill)
+    killer.start()
+    result = train(CONFIG, path)
+    killer.join()
+    assert result.bundle is not None
+    err = capsys.readouterr().err
+    assert err.count("a collector died (exit code -9): another one does its episodes again") == 1
+
+
+class FullDisk:
+    """Lets no file reach the disk below a folder while it is full."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.full, self.refused = folder, False, 0
+        self._flush = os.fsync
+        monkeypatch.setattr(os, "fsync", self.fsync)
+
+    def fsync(self, file: Any) -> None:
+        number = file if isinstance(file, int) else file.fileno()
+        if self.full and Path(os.readlink(f"/proc/self/fd/{number}")).is_relative_to(self.folder):
+            self.refused += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._flush(file)
+
+    def fill_when(self, condition: Callable[[], object], full: bool = True) -> None:
+        def wait() -> None:
+            wait_for(condition)
+            self.full = full
+
+        threading.Thread(target=wait, daemon=True).start()
+
+
+def test_a_full_disk_ends_nothing_and_all_is_written_once_there_is_space(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    end_when: Callable[[Callable[[], object]], None],
+) -> None:
+    path, said = tmp_path / "run", list[str]()
+    monkeypatch.setattr(progress, "say", said.append)
+    disk = FullDisk(tmp_path, monkeypatch)
+    kinds = ("snapshots", "checkpoints", "episodes")
+    why = "cannot be written (No space left on device); training goes on in memory"
+    failed = [f"{kind} {why}" for kind in kinds]
+    mended = [f"{kind} are written again" for kind in kinds]
+    disk.fill_when(lambda: metrics(path))
+    disk.fill_when(lambda: set(failed) <= set(said), full=False)
+    end_when(lambda: set(mended) <= set(said))
+    result = train(CONFIG, path)
+    assert result.bundle == path / "bundle"
+    assert all(said.count(line) == 1 for line in (*failed, *mended))
+    assert load_bundle(path).card["training"]["gradient steps"] == metrics(path)[-1]["steps"]
+    assert not list(path.glob(".*.pt"))  # nothing half written is left
+
+
+def test_a_policy_that_does_not_fit_on_the_disk_goes_where_temporary_files_go(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    end_when: Callable[[Callable[[], object]], None],
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    disk = FullDisk(tmp_path / "run", monkeypatch)
+    disk.fill_when(lambda: metrics(tmp_path / "run"))
+    end_when(lambda: disk.refused > 2)
+    result = train(CONFIG, tmp_path / "run")
+    assert result.bundle is not None
+    assert result.bundle.parent == elsewhere
+    assert result.report is None
+    load_bundle(result.bundle)
+    err = capsys.readouterr().err
+    assert f"the policy cannot be written to {tmp_path / 'run' / 'bundle'} (No space left on device)" in err
+    assert f"the policy is in {result.bundle}: move it to a safe place" in err
+    assert "the report cannot be written (No space left on device)" in err
+
+
+def test_a_policy_that_fits_nowhere_is_a_clear_error_and_can_be_had_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end_when: Callable[[Callable[[], object]], None]
+) -> None:
+    path = tmp_path / "run"
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "elsewhere"))
+    disk = FullDisk(tmp_path, monkeypatch)
+    disk.fill_when((path / "checkpoint.pt").exists)
+    end_when(lambda: disk.refused > 2)
+    with pytest.raises(NotKept, match=r"neither to .*bundle \(No space left.* free some space.*--resume"):
+        train(CONFIG, path)
+    assert not list(tmp_path.rglob("weights.safetensors"))
+    disk.full = False
+    result = train(CONFIG, path, resume=True)  # the time is used up: nothing but the end is repeated
+    assert result.bundle == path / "bundle"
+    load_bundle(path)
+
+
+def test_the_clock_counts_from_the_start_of_the_process(tmp_path: Path) -> None:
+    result = train(CONFIG, tmp_path / "run", started=time.monotonic() - 60.0 * CONFIG.minutes)
+    assert result.bundle is None  # importing has taken all of the time
+    assert metrics(tmp_path / "run") == []
+
+
+def test_nothing_is_made_of_what_is_refused(tmp_path: Path) -> None:
+    for change in ({"device": "tpu"}, {"changes": {"shape": "star"}}, {"task": "grsp"}):
+        with pytest.raises(InputError, match="choose one of"):
+            train(replace(CONFIG, **change), tmp_path / "run")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="is no run"):
+        train(CONFIG, tmp_path / "run", resume=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_collectors_are_asked_for() -> None:
+    problem = training.pose(CONFIG)
+    first = episode_wanted(CONFIG, problem, 0, None)
+    assert (first.seed, first.policy, first.labels) == (6 * FIRST_TRAINING_SEED, None, True)
+    assert first.noise == CONFIG.learning.noise
+    assert first.changes["observe"] == ("front", "q", "dq", "state")
+    for free in (0.0, 0.25, 1.0):
+        config = replace(CONFIG, learning=GuidedConfig(free_share=free, teacher_share=0.4, policy_noise=0.2))
+        specs = [episode_wanted(config, problem, number, "policy") for number in range(400)]
+        assert {spec.noise for spec in specs} == {0.2}
+        assert {spec.teacher_share for spec in specs} <= {0.0, 0.4}
+        share = sum(spec.teacher_share == 0.0 for spec in specs) / 400
+        assert abs(share - free) < 0.08
+        assert episode_wanted(config, problem, 7, "policy") == specs[7]
+
+
+@pytest.mark.slow
+def test_grasping_is_learned_well_above_chance_in_75_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # no hurry
+    config = TrainConfig("grasp", {}, GuidedConfig(), VisuomotorConfig(), minutes=1.25, evaluate=30)
+    result = train(config, tmp_path / "run")
+    assert result.evaluation is not None
+    assert result.evaluation.summary["success"]["rate"] > 0.3  # a policy that has learned nothing: 0
