@@ -35,6 +35,7 @@ __all__ = ["CHANNELS", "ManipulationEnv", "TaskConfig"]
 
 Array = NDArray[np.float64]
 
+TOUCH = 1e-3  # a scattered hand may not reach deeper than this into anything [m]
 SCENES_KEPT = 128
 
 
@@ -110,7 +111,10 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         raise NotImplementedError
 
     def place(self) -> None:
-        """Put things where `self.np_random` wants them in this episode, in `self.data` and `self.model`."""
+        """Put things where `self.np_random` wants them in this episode, in `self.data` and `self.model`.
+
+        Where `self.scattered` is set, also bring the hand somewhere on its way, with `bring_hand`.
+        """
         raise NotImplementedError
 
     def holds(self) -> bool:
@@ -138,8 +142,18 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Begin an episode; `info["sampled"]` has everything that was drawn for it."""
+        """Begin an episode; `info["sampled"]` has everything that was drawn for it.
+
+        With the option "scattered" the arm begins somewhere on the way to the goal, moving, in place of where
+        the task begins: many short episodes from there show a learner more of the world than few long ones.
+
+        Raises:
+            InputError: an option that is not known.
+        """
         super().reset(seed=seed)
+        for option in options or {}:
+            choose("option of reset", option, ("scattered",))
+        self.scattered = bool((options or {}).get("scattered", False))
         self.scene = self._scene_for(self.scene_key())
         model, data, path = self.model, self.data, self.scene.path
         self.sampled = self.randomisation.sample(self.np_random, self.arm.n, tuple(self.views))
@@ -321,6 +335,36 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         """Position (3,) [m] and rotation (3, 3) of the point between the pads; z points out of the hand."""
         site = self.handles.grip
         return self.data.site_xpos[site].copy(), self.data.site_xmat[site].reshape(3, 3).copy()
+
+    def bring_hand(self, position: Array, rotation: Array, twist: Array) -> bool:
+        """Set the arm so that the hand has a pose and a velocity, in a posture near the usual one.
+
+        Args:
+            position: of the grip point, shape (3,) [m].
+            rotation: of the hand, shape (3, 3).
+            twist: linear and angular velocity, shape (6,) [m/s, rad/s].
+
+        Returns:
+            Whether that was possible without touching anything; if not, the arm is as it was.
+        """
+        model, data, handles = self.model, self.data, self.handles
+        before = data.qpos.copy(), data.qvel.copy()
+        posture = self._start + self.np_random.normal(0.0, 0.1, self.arm.n)
+        try:
+            data.qpos[handles.qpos] = reach(model, data, handles, self.arm, position, rotation, posture=posture)
+        except InputError:
+            data.qpos[:] = before[0]
+            mujoco.mj_forward(model, data)
+            return False
+        mujoco.mj_comPos(model, data)
+        jacobian = self.scene.control.jacobian(data, position)
+        data.qvel[handles.dof] = np.linalg.pinv(jacobian) @ twist
+        mujoco.mj_forward(model, data)
+        if data.ncon and float(data.contact.dist.min()) < -TOUCH:
+            data.qpos[:], data.qvel[:] = before
+            mujoco.mj_forward(model, data)
+            return False
+        return True
 
     def action_of(self, torque: Array, closed: float) -> NDArray[np.float32]:
         """A torque action: joint torques [N·m], and the gripper from open (-1) to closed (+1)."""

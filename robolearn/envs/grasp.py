@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robolearn.envs.base import ManipulationEnv, TaskConfig
-from robolearn.envs.kinematics import DOWN, yaw_rotation
+from robolearn.envs.kinematics import DOWN, rotation_from_vector, yaw_rotation
 from robolearn.envs.objects import ObjectModel, add_object, grasps_for, library, resting_pose
 from robolearn.envs.operational_space import rotation_error
 from robolearn.envs.views import View
@@ -27,6 +27,7 @@ LIFT = 0.12  # [m]
 STILL = 0.05  # an object slower than this is held still [m/s]
 OBJECT_SETS = ("train", "held-out")
 MOST_OBJECTS = 8
+SCATTER_TRIES = 10
 PAD_ROOM = 0.004  # that each finger keeps from the object on its way down [m]
 
 
@@ -103,6 +104,24 @@ class GraspEnv(ManipulationEnv):
             data.qpos[start + 3 : start + 7] = quaternion
         self._pads = {model.geom("left_pad").id: 0, model.geom("right_pad").id: 1}
         self.sampled |= {"objects": [thing.name for thing in self._objects]}
+        if self.scattered:
+            self._scatter()
+
+    def _scatter(self) -> None:
+        """Bring the open hand somewhere over an object: the higher, the farther to the side and the more turned."""
+        rng = self.np_random
+        for _ in range(SCATTER_TRIES):
+            mujoco.mj_forward(self.model, self.data)
+            _, point, goal, _ = self._target()
+            height = float(rng.uniform(-0.003, 0.03) if rng.random() < 0.5 else rng.uniform(0.0, 0.2))
+            aside = np.append(rng.normal(0.0, 0.008 + 0.25 * max(height, 0.0), 2), -height)
+            spread = min(1.0, 0.1 + 10.0 * max(height, 0.0))
+            yaw = float(rng.uniform(-1.0, 1.0) * spread * np.pi / 2)
+            tilt = np.append(rng.normal(0.0, 0.03, 2), 0.0)
+            drift = -0.3 * rng.uniform(0.0, 5.0) * aside + rng.normal(0.0, 0.02, 3)
+            twist = np.concatenate([goal @ drift, rng.normal(0.0, 0.15, 3)])
+            if self.bring_hand(point + goal @ aside, goal @ yaw_rotation(yaw) @ rotation_from_vector(tilt), twist):
+                return
 
     @staticmethod
     def _free(xy: Array, radius: float, placed: list[tuple[Array, float]]) -> bool:

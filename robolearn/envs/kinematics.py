@@ -48,14 +48,16 @@ def reach(
     position: Array,
     rotation: Array,
     site: int | None = None,
+    posture: Array | None = None,
 ) -> Array:
-    """Joint positions that bring a site to a pose, by damped least squares from the home posture.
+    """Joint positions that bring a site to a pose, by damped least squares.
 
     Args:
         model, data, handles, arm: the arm as compiled; `data` serves as scratch.
         position: shape (3,) [m], base frame.
         rotation: shape (3, 3), base frame.
         site: id of the site; None is the grip point.
+        posture: where the search begins, shape (n,) [rad]; None is the home posture.
 
     Returns:
         shape (n,) [rad], inside the joint limits. `data` is left in that posture.
@@ -64,7 +66,7 @@ def reach(
         InputError: the arm cannot reach the pose to within 1 mm and 0.01 rad.
     """
     site = handles.grip if site is None else site
-    q = arm.home.copy()
+    q = (arm.home if posture is None else posture).copy()
     jacobian = np.zeros((6, model.nv))
     error = np.full(6, np.inf)
     for _ in range(200):
@@ -73,7 +75,7 @@ def reach(
         mujoco.mj_comPos(model, data)
         error[:3] = position - data.site_xpos[site]
         error[3:] = rotation_error(rotation, data.site_xmat[site].reshape(3, 3))
-        if np.abs(error).max() < 1e-6:
+        if np.abs(error).max() < 1e-5:
             break
         mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], site)
         j = jacobian[:, handles.dof]

@@ -32,6 +32,7 @@ WRIST = View("wrist", "hand", (0.085, 0.0, 0.03), (0.0, 0.0, 0.185), (0, 0, -1),
 
 HOVER = 0.012  # above the mouth, where the teacher waits until it is aligned [m]
 PRESS = 0.006  # below the hole's floor, what the teacher asks for to press lightly [m]
+SCATTER_TRIES = 10
 JAM_FORCE, JAM_SPEED = 15.0, 0.003  # pushing this hard [N] and moving slower than this [m/s] in the hole is a jam
 
 
@@ -105,13 +106,16 @@ class PegInsertionEnv(ManipulationEnv):
 
         shift = rng.uniform(-config.grasp_shift, config.grasp_shift, 2)
         tilt = float(rng.uniform(-config.grasp_tilt, config.grasp_tilt))
+        held_at = np.array([shift[0], 0.0, shift[1]])  # the peg in the hand's grip frame
+        held_turn = rotation_from_vector(np.array([0.0, tilt, 0.0])) @ FLIP
+        if self.scattered:
+            self._scatter(held_at, held_turn)
         data.qpos[self.handles.finger_qpos] = HANDLE[1] / 2
         mujoco.mj_kinematics(model, data)
         grip, hand = self.grip_pose()
-        rotation = hand @ rotation_from_vector(np.array([0.0, tilt, 0.0])) @ FLIP
         start = int(model.joint("peg_joint").qposadr[0])
-        data.qpos[start : start + 3] = grip + hand @ np.array([shift[0], 0.0, shift[1]])
-        data.qpos[start + 3 : start + 7] = quaternion_of(rotation)
+        data.qpos[start : start + 3] = grip + hand @ held_at
+        data.qpos[start + 3 : start + 7] = quaternion_of(hand @ held_turn)
         self.sampled |= {"hole_shift": np.array([x, y]), "hole_yaw": self.hole_yaw, "grasp_shift": shift, "grasp_tilt": tilt}
         self._peg_dof = int(model.joint("peg_joint").dofadr[0])
         self._tip, self._peg = model.site("peg_tip").id, model.body("peg").id
@@ -120,6 +124,23 @@ class PegInsertionEnv(ManipulationEnv):
         # the pads close on the handle before the episode begins
         self.scene.path.reset()
         self.scene.path.advance(np.zeros(self.arm.n), 0.0, self.physics_rate // 10)
+
+    def _scatter(self, held_at: Array, held_turn: Array) -> None:
+        """Bring the hand where the peg's tip is somewhere over the mouth: the higher, the farther off and the more turned."""
+        rng = self.np_random
+        # the peg waits out of the way until it is put into the hand
+        peg = int(self.model.joint("peg_joint").qposadr[0])
+        self.data.qpos[peg : peg + 3] = [0.0, 0.6, 0.3]
+        for _ in range(SCATTER_TRIES):
+            height = float(rng.uniform(0.001, 0.02) if rng.random() < 0.6 else rng.uniform(0.0, 0.08))
+            aside = rng.normal(0.0, 0.003 + 0.35 * height, 2)
+            turn = rng.normal(0.0, [0.02 + 0.6 * height] * 2 + [0.05 + 4.0 * height])
+            tip = self._mouth + self._hole_rotation @ np.array([*aside, height])
+            peg_rotation = self._hole_rotation @ rotation_from_vector(turn)
+            hand = peg_rotation @ held_turn.T
+            grip = tip + peg_rotation @ np.array([0.0, 0.0, self.geometry.grip_to_tip]) - hand @ held_at
+            if self.bring_hand(grip, hand, np.zeros(6)):
+                return
 
     def tip_pose(self) -> tuple[Array, Array]:
         """Position (3,) [m] and rotation (3, 3) of the peg's tip, z pointing out of it."""

@@ -28,6 +28,9 @@ class GuidedConfig:
     policy_noise: the same while the policy acts.
     teacher_share: share of the steps of later episodes that the teacher still acts (see `EpisodeSpec.teacher_share`).
     free_share: share of the later episodes in which the policy is left to itself.
+    scattered: short episodes from scattered starts for each whole one: few frames from many places generalise
+        where many frames from few places are learnt by heart.
+    scattered_steps: length of a short episode.
     batch: observations in a gradient step.
     learning_rate: at the start; it falls to a twentieth along a cosine.
     state_weight: of the loss on the predicted privileged state.
@@ -36,11 +39,13 @@ class GuidedConfig:
     capacity: observations kept; the oldest go first.
     """
 
-    demonstrations: int = 60
+    demonstrations: int = 120
     noise: float = 0.25
     policy_noise: float = 0.1
     teacher_share: float = 0.4
     free_share: float = 0.3
+    scattered: int = 8
+    scattered_steps: int = 6
     batch: int = 64
     learning_rate: float = 2e-3
     state_weight: float = 0.5

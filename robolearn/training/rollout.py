@@ -41,6 +41,8 @@ class EpisodeSpec:
             gets the arm out of where the policy is stuck, and the policy to where it has not been yet.
         noise: standard deviation of the torque that disturbs whoever acts, as a share of `env.noise_torque`.
         labels: whether to record what the teacher would have done.
+        scattered: whether to begin somewhere on the way (see `ManipulationEnv.reset`).
+        steps: the episode is cut off after so many, with the reason "cut"; None lets it end by itself.
 
     Raises:
         InputError: a seed or a noise below zero, or a share that is none.
@@ -53,6 +55,8 @@ class EpisodeSpec:
     teacher_share: float = 0.0
     noise: float = 0.0
     labels: bool = False
+    scattered: bool = False
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         checks.whole("seed", self.seed, 0)
@@ -83,7 +87,7 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
         kind = env.config.action
         raise InputError(f"the teacher and the noise speak torques, but action is {kind!r}: choose 'torque'")
     rng = np.random.default_rng([spec.seed, 1])
-    observation, _ = env.reset(seed=spec.seed)
+    observation, _ = env.reset(seed=spec.seed, options={"scattered": spec.scattered})
     if actor is not None:
         actor.reset()
     taught = actor is None or bool(rng.random() < spec.teacher_share)
@@ -110,7 +114,7 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
         action = expert if taught or actor is None else actor.act(observation)
         assert action is not None
         observation, reward, terminated, truncated, info = env.step(action + push)
-        done = terminated or truncated
+        done = terminated or truncated or builder.steps + 1 == spec.steps
         builder.append(
             requested=action,
             filtered=info["filtered"],
@@ -124,7 +128,7 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
         )
     outcome = Outcome(
         success=bool(info["success"]),
-        reason=info["reason"],
+        reason=info["reason"] or "cut",
         steps=builder.steps,
         seconds=builder.steps * period,
         peak_force=path.peak_force,
