@@ -46,11 +46,7 @@ $(VENV)/.have-gl: scripts/ensure_gl.sh $(VENV)/.have-packages
 	@touch $@
 
 demo: setup
-	$(BIN)/robolearn train grasp --minutes 4 --run $(DEMO)
-	$(BIN)/robolearn evaluate $(DEMO) --episodes 100
-	@echo
-	@echo "report  $(DEMO)/report.html"
-	@echo "bundle  $(DEMO)/bundle"
+	$(BIN)/robolearn train grasp --minutes 4 --run $(DEMO) --evaluate 100
 
 test: setup lint
 	@scripts/ensure_chromium.sh

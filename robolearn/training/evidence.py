@@ -1,0 +1,314 @@
+"""`python -m robolearn.training.evidence`: the long measurements behind docs/results.md.
+
+Every seed of an experiment is a cell: a training and its evaluations. Cells are measured one after another: a
+training that is measured in minutes needs the whole machine. A cell's figures are kept in
+evidence/<hash>/<experiment>-<seed>.json, where the hash is that of the experiment and of the code that its
+outcome depends on; what is there is not measured again, and a training that was stopped goes on. Everything
+runs on a copy of the package made at the start, so that the code may be worked on meanwhile.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import fcntl
+import fnmatch
+import functools
+import hashlib
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from robolearn.errors import InputError
+from robolearn.files import replacing
+from robolearn.training.evidence_tables import DISTURBED, in_short, write_tables
+from robolearn.training.experiments import EPISODES, EXPERIMENTS, Experiment
+
+ROOT = Path(__file__).parents[2]
+RESULTS, RUNS = ROOT / "evidence", ROOT / "runs" / "evidence"
+
+# Parts of the package that no success depends on, and those that only the other task depends on.
+PRESENTATION = (
+    "cli.py",
+    "doctor.py",
+    "bundles/*",
+    "policies/card.py",
+    "policies/export.py",
+    "training/charts.py",
+    "training/commands.py",
+    "training/describe.py",
+    "training/evidence*.py",
+    "training/experiments.py",
+    "training/interrupts.py",
+    "training/pictures.py",
+    "training/progress.py",
+    "training/report.py",
+    "training/statistics.py",
+    "training/t*_command.py",
+)
+FOREIGN = {
+    "grasp": ("envs/peg_insertion.py", "envs/pegs.py"),
+    "peg-insertion": ("envs/grasp.py", "envs/objects/*"),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training of an experiment.
+
+    Attributes:
+        experiment: what is trained.
+        seed: the training's.
+        training: hash of all that the trained policy depends on.
+        hash: of that and of what it is tried on.
+    """
+
+    experiment: Experiment
+    seed: int
+    training: str
+    hash: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.experiment.name}-{self.seed}"
+
+    @property
+    def file(self) -> Path:
+        """Where its figures are kept."""
+        return RESULTS / self.hash / f"{self.name}.json"
+
+
+def code_hash(package: Path, task: str) -> str:
+    """Hash of the sources in a copy of the package that a task's success can depend on.
+
+    Comments, docstrings and layout do not count.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        name = path.relative_to(package).as_posix()
+        left_out = PRESENTATION + FOREIGN.get(task, ())
+        if path.suffix not in (".py", ".yaml") or any(fnmatch.fnmatch(name, pattern) for pattern in left_out):
+            continue
+        content = path.read_text(encoding="utf-8")
+        digest.update(f"{name}\0{_bare(content) if path.suffix == '.py' else content}\0".encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _bare(source: str) -> str:
+    """Python source without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):  # a text that stands alone is a docstring, or as good as one
+            kept = [item for item in body if not (isinstance(item, ast.Expr) and _is_text(item.value))]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(tree)
+
+
+def _is_text(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def cells(package: Path) -> list[Cell]:
+    """Every cell, for a copy of the package, in the order of the experiments."""
+    found = []
+    codes = {task: code_hash(package, task) for task in {experiment.task for experiment in EXPERIMENTS}}
+    for experiment in EXPERIMENTS:
+        training = _hash(codes[experiment.task], experiment.task, experiment.minutes, experiment.words)
+        tried = _hash(training, [trial.changes for trial in experiment.trials], EPISODES)
+        found += [Cell(experiment, seed, training, tried) for seed in experiment.seeds]
+    return found
+
+
+def matching(every: list[Cell], only: str) -> list[Cell]:
+    """The cells whose experiment or whose own name matches a pattern.
+
+    Raises:
+        InputError: none does.
+    """
+    chosen = [c for c in every if fnmatch.fnmatch(c.name, only) or fnmatch.fnmatch(c.experiment.name, only)]
+    if not chosen:
+        names = ", ".join(experiment.name for experiment in EXPERIMENTS)
+        raise InputError(f"no experiment is called {only!r}: choose one of {names}, or a pattern as 'peg*'")
+    return chosen
+
+
+def _hash(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
+
+
+def measure(cell: Cell, code: Path) -> dict[str, Any]:
+    """Train and evaluate a cell on a copy of the code; returns its figures.
+
+    Raises:
+        subprocess.CalledProcessError: the training or an evaluation failed.
+    """
+    experiment = cell.experiment
+    run = RUNS / f"{cell.name}-{cell.training}"
+    words = ["train", experiment.task, "--seed", str(cell.seed), "--minutes", f"{experiment.minutes:g}"]
+    foreign: float | None = None
+    if not _trained(run):
+        if (run / "config.json").is_file():
+            words = ["train", "--resume", str(run)]
+        else:
+            shutil.rmtree(run, ignore_errors=True)
+            words += ["--run", str(run), *experiment.words]
+        busy, own, begin = _busy(), _own(), time.monotonic()
+        _robolearn(code, words, RUNS / f"{cell.name}.log")
+        if busy is not None:
+            total = (_busy() or busy) - busy
+            foreign = max(total - (_own() - own), 0.0) / (time.monotonic() - begin)
+    card = json.loads((run / "bundle" / "card.json").read_bytes())
+    trials = []
+    for trial in experiment.trials:
+        words = ["evaluate", str(run), "--episodes", str(EPISODES), "--seed", "0", "--json"]
+        words += [word for change in trial.changes for word in ("--set", change)]
+        summary = json.loads(_robolearn(code, words, RUNS / f"{cell.name}.log"))
+        table = summary.pop("table")
+        summary.pop("command")  # names a directory that nobody else has
+        summary["failed seeds"] = [row["seed"] for row in table if not row["success"]]
+        trials.append({"title": trial.title, "changes": list(trial.changes), **summary})
+    return {
+        "experiment": asdict(experiment),
+        "seed": cell.seed,
+        "hash": cell.hash,
+        "command": f"{experiment.command} --seed {cell.seed}",
+        "training": card["training"],
+        "versions": card["versions"],
+        "cores used by other work": None if foreign is None else round(foreign, 2),
+        "machine": f"{os.cpu_count()} x {_processor()}",
+        "measured": time.strftime("%Y-%m-%d"),
+        "trials": trials,
+    }
+
+
+def _trained(run: Path) -> bool:
+    """Whether a training has come to its end."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        card = json.loads((run / "bundle" / "card.json").read_bytes())
+        return bool(card["training"]["interrupted"] == "no")
+    return False
+
+
+def _robolearn(code: Path, words: list[str], log: Path) -> str:
+    """Run `robolearn` in a process of its own; returns what it printed."""
+    command = [sys.executable, "-m", "robolearn.cli", *words]
+    environment = {**os.environ, "PYTHONPATH": str(code)}
+    with log.open("a") as errors:
+        done = subprocess.run(command, cwd=code, env=environment, stdout=subprocess.PIPE, stderr=errors)
+    done.check_returncode()
+    return done.stdout.decode()
+
+
+def _busy() -> float | None:
+    """Seconds that the machine's cores have been busy since it was started; None where nothing tells."""
+    try:
+        times = [int(word) for word in Path("/proc/stat").read_text().split("\n")[0].split()[1:]]
+    except (OSError, ValueError, IndexError):
+        return None
+    user, nice, system, _, _, irq, soft, stolen = times[:8]
+    return (user + nice + system + irq + soft + stolen) / float(os.sysconf("SC_CLK_TCK"))
+
+
+def _own() -> float:
+    """Seconds of computing of the processes that have ended below this one, and of this one."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line for line in lines if line.startswith("model name")).partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _say(line: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+
+
+def run(only: str = "*", list: bool = False, tables: bool = False) -> int:
+    """Measure what docs/results.md says, cell after cell, and write its tables; goes on where it stopped.
+
+    Args:
+        only: experiments or cells to measure, such as "grasp", "peg-3mm-0" or "peg*".
+        list: only list the cells and what is known of them.
+        tables: only write the tables anew.
+    """
+    if not (ROOT / "pyproject.toml").is_file():
+        raise InputError("evidence is made in a clone of the repository, not in an installed package")
+    package = Path(__file__).parents[1]
+    every = cells(package)
+    chosen = matching(every, only)
+    if list or tables:
+        for cell in chosen if list else ():
+            state = "missing"
+            if cell.file.is_file():
+                state = in_short(json.loads(cell.file.read_bytes()))
+            print(f"{cell.name:<22}{cell.hash}  {cell.experiment.minutes:4g} min  {state}")
+        if tables:
+            write_tables(RESULTS, {cell.experiment.name: cell.hash for cell in every})
+        return 0
+
+    RUNS.mkdir(parents=True, exist_ok=True)
+    with (RUNS / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError("another process is measuring already; two at once would spoil both") from None
+        code = RUNS / "code"
+        shutil.rmtree(code, ignore_errors=True)
+        shutil.copytree(package, code / "robolearn", ignore=shutil.ignore_patterns("__pycache__"))
+        every = cells(code / "robolearn")
+        chosen, hashes = matching(every, only), {cell.experiment.name: cell.hash for cell in every}
+        failed = 0
+        waiting = [cell for cell in chosen if not cell.file.is_file()]
+        minutes = sum(cell.experiment.minutes for cell in waiting)
+        _say(f"{len(waiting)} of {len(chosen)} cells to measure, {minutes / 60:.1f} h of training")
+        for number, cell in enumerate(waiting, 1):
+            _say(f"{number}/{len(waiting)}  {cell.experiment.command} --seed {cell.seed}")
+            try:
+                figures = measure(cell, code)
+            except subprocess.CalledProcessError as error:
+                if error.returncode == 130:
+                    raise KeyboardInterrupt from None
+                _say(f"failed with status {error.returncode}; see {RUNS / cell.name}.log")
+                failed += 1
+                continue
+            cell.file.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(cell.file) as temporary:
+                temporary.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+            write_tables(RESULTS, hashes)
+            _say(in_short(figures))
+            if (foreign := figures["cores used by other work"] or 0.0) > DISTURBED:
+                _say(f"other work used {foreign:g} cores meanwhile: an idle machine does better")
+        write_tables(RESULTS, hashes)
+    return 1 if failed else 0
+
+
+def main() -> int:
+    """Run the command with the words of the command line and return the exit status."""
+    import tyro
+
+    prog = "python -m robolearn.training.evidence"
+    try:
+        return tyro.cli(run, prog=prog, config=(tyro.conf.FlagCreatePairsOff,))
+    except InputError as error:
+        print(f"evidence: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("evidence: interrupted; the same command goes on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
