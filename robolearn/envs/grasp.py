@@ -28,6 +28,7 @@ STILL = 0.05  # an object slower than this is held still [m/s]
 OBJECT_SETS = ("train", "held-out")
 MOST_OBJECTS = 8
 SCATTER_TRIES = 10
+MOMENTUM = 0.3  # how much a rotation under way counts against a shorter one the other way [rad per rad/s]
 PAD_ROOM = 0.004  # that each finger keeps from the object on its way down [m]
 
 
@@ -173,6 +174,10 @@ class GraspEnv(ManipulationEnv):
     def _target(self) -> tuple[int, Array, Array, float]:
         """The grasp nearest to the hand: object, grip point (3,) [m], hand rotation (3, 3), object width there [m]."""
         grip, hand = self.grip_pose()
+        velocity = np.zeros(6)
+        mujoco.mj_objectVelocity(
+            self.model, self.data, mujoco.mjtObj.mjOBJ_BODY.value, self.handles.hand, velocity, 0
+        )
         best: tuple[float, int, Array, Array, float] | None = None
         for slot, (thing, body) in enumerate(zip(self._objects, self._bodies, strict=True)):
             position = self.data.xpos[body]
@@ -183,8 +188,11 @@ class GraspEnv(ManipulationEnv):
                 closing = hand[:, 1] if grasp.free_yaw else rotation @ grasp.closing
                 for sign in (1.0, -1.0):
                     goal = _hand_rotation(approach, sign * closing)
-                    turn = float(np.linalg.norm(rotation_error(goal, hand)))
-                    cost = 3.0 * float(np.linalg.norm((point - grip)[:2])) + turn
+                    twist = rotation_error(goal, hand)
+                    turn = float(np.linalg.norm(twist))
+                    # a hand that turns already goes on: between two equal ways round it does not dither
+                    going = float(velocity[:3] @ twist) / turn if turn > 1e-6 else 0.0
+                    cost = 3.0 * float(np.linalg.norm((point - grip)[:2])) + turn - MOMENTUM * going
                     if best is None or cost < best[0]:
                         best = (cost, slot, point, goal, grasp.width)
         if best is None:  # every object stands askew: go for the nearest one's middle as it is

@@ -31,6 +31,7 @@ class GuidedConfig:
     scattered: short episodes from scattered starts for each whole one: few frames from many places generalise
         where many frames from few places are learnt by heart.
     scattered_steps: length of a short episode.
+    recolour: share of a batch whose colour channels are swapped, so that a thing is known by its shape and not by its hue.
     batch: observations in a gradient step.
     learning_rate: at the start; it falls to a twentieth along a cosine.
     state_weight: of the loss on the predicted privileged state.
@@ -46,6 +47,7 @@ class GuidedConfig:
     free_share: float = 0.3
     scattered: int = 8
     scattered_steps: int = 6
+    recolour: float = 0.5
     batch: int = 64
     learning_rate: float = 2e-3
     state_weight: float = 0.5
@@ -120,6 +122,12 @@ class Learner:
         rate = config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * min(progress, 1.0))))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+
+        swapped = int(config.recolour * config.batch)
+        if swapped:
+            order = torch.randperm(3, device=self.device)
+            for name in network.cameras:
+                batch[name][:swapped] = batch[name][:swapped][..., order]
 
         action, pose = network(batch)
         goal = (batch["expert"] - network.action_mean) / network.action_scale
