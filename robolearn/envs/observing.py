@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from robolearn.envs.arm import ArmHandles
 from robolearn.envs.config import DEPTH, channels
 from robolearn.envs.randomisation import Randomisation
-from robolearn.envs.rendering import Renderer
+from robolearn.envs.rendering import Renderer, check_size
 from robolearn.envs.scene import Scene
 from robolearn.envs.views import VIDEO, View
 from robolearn.errors import choose
@@ -123,9 +123,10 @@ class Observer:
         """What a camera sees of a scene's present, shape (height, width, 3).
 
         Raises:
-            InputError: there is no such camera.
+            InputError: there is no such camera, or such a size.
         """
         choose("camera", camera, [*self._views, VIDEO.name])
+        check_size(width, height)
         _show(scene, scene.data.qpos, (scene.data.mocap_pos, scene.data.mocap_quat))
         renderer = self._renderer(scene, profile, width, height)
         return renderer.draw(scene.model, scene.view, _camera(scene, camera), width, height)

@@ -72,6 +72,12 @@ def asset_key(model: mujoco.MjModel) -> bytes:
     return digest.digest()
 
 
+def check_size(width: int, height: int) -> None:
+    """Raise InputError where a picture would have no pixel."""
+    if width < 1 or height < 1:
+        raise InputError(f"a camera picture needs at least 1 x 1 pixels, not {width} x {height}")
+
+
 class Renderer:
     """Draws the cameras of one model, or of models with equal `asset_key`.
 
@@ -83,8 +89,7 @@ class Renderer:
     """
 
     def __init__(self, model: mujoco.MjModel, width: int, height: int, profile: str = "fast") -> None:
-        if width < 1 or height < 1:
-            raise InputError(f"a camera image needs at least 1 x 1 pixels, not {width} x {height}")
+        check_size(width, height)
         shadows, samples, slices, stacks = PROFILES[choose("render profile", profile, PROFILES)]
         quality = model.vis.quality
         quality.shadowsize, quality.offsamples = shadows, samples

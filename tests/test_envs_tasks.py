@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robolearn.envs.base import ManipulationEnv
+from robolearn.envs.grasp import GraspEnv
+from robolearn.envs.peg_insertion import PegInsertionEnv
+from robolearn.envs.tasks import TASKS, make, task_class
+from robolearn.errors import InputError
+
+PAGE = Path(__file__).parent.parent / "docs" / "your-own-task.md"
+
+
+def test_tasks_by_name() -> None:
+    assert {"grasp": GraspEnv, "peg-insertion": PegInsertionEnv} == TASKS
+    for name, kind in TASKS.items():
+        assert task_class(name) is kind
+    env = make("grasp", {"count": 3, "observe": ("q",)}, render_mode="rgb_array")
+    assert isinstance(env, GraspEnv)
+    assert (env.config.count, env.render_mode) == (3, "rgb_array")
+
+
+def test_tasks_of_ones_own_by_where_they_are() -> None:
+    assert task_class("small_task:BallEnv").name == "ball"
+    assert make("small_task:BallEnv", {"control_rate": 50}).config.control_rate == 50
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("grap", r"unknown task 'grap' .*'grasp'.*: choose one of grasp, peg-insertion"),
+        ("", "unknown task ''"),
+        ("no_such_module:Thing", "task 'no_such_module:Thing' cannot be imported .No module.*PYTHONPATH"),
+        ("small_task:Bal", "cannot be imported .*Bal"),
+        ("small_task:BallConfig", "is no subclass of robolearn.envs.base.ManipulationEnv"),
+        ("small_task:BALL_RADIUS", "is no subclass"),
+        (":Thing", "cannot be imported"),
+        ("small_task:", "cannot be imported"),
+    ],
+)
+def test_tasks_that_are_not_there(name: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        task_class(name)
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The Python of the page; the first piece, the task, is in a module `park` on the path."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "park.py").write_text(blocks[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "park", raising=False)
+    return blocks
+
+
+def test_the_pages_task_takes_few_lines_and_works(page: list[str]) -> None:
+    assert len(page[0].splitlines()) < 60
+    env = make("park:Park", {"observe": ("q", "state")})
+    for seed in range(4):
+        observation, _ = env.reset(seed=seed)
+        assert env.observation_space.contains(observation)
+        while True:
+            _, reward, terminated, truncated, info = env.step(env.teacher())
+            assert np.isfinite(reward)
+            if terminated or truncated:
+                break
+        assert info["success"], f"the page's teacher failed on seed {seed}"
+
+
+def test_the_rest_of_the_page_runs(page: list[str], tmp_path: Path) -> None:
+    names: dict[str, object] = {}
+    for block in page[1:]:
+        exec(block, names)
+    env = names["env"]
+    assert isinstance(env, ManipulationEnv)
+    env.reset(seed=0)
+    assert env.render().shape == (480, 480, 3)
+    env.close()
+    # in a process of its own, which finds it by its path, as the page says
+    command = "from robolearn.envs.tasks import make; print(make('park:Park').max_steps)"
+    done = subprocess.run(
+        [sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "120"
