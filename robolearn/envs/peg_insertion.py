@@ -32,6 +32,7 @@ WRIST = View("wrist", "hand", (0.085, 0.0, 0.03), (0.0, 0.0, 0.185), (0, 0, -1),
 
 HOVER = 0.012  # above the mouth, where the teacher waits until it is aligned [m]
 PRESS = 0.006  # below the hole's floor, what the teacher asks for to press lightly [m]
+STRIDE = 0.018  # how far below the tip the teacher aims at most; with its gains it sinks at 75 mm/s [m]
 SCATTER_TRIES = 10
 JAM_FORCE, JAM_SPEED = 15.0, 0.003  # pushing this hard [N] and moving slower than this [m/s] in the hole is a jam
 
@@ -207,9 +208,12 @@ class PegInsertionEnv(ManipulationEnv):
         shift, turn = self.error()
         tight = self.geometry.clearance + 0.6 * self.geometry.chamfer
         misfit = max(float(np.linalg.norm(shift[:2])) / tight, float(np.linalg.norm(turn)) / 0.06)
-        descend = np.clip(2.0 - misfit, 0.0, 1.0) if shift[2] < 0.001 else 1.0
+        # beside the chamfer it would only rub on the rim: it waits above until it is over it
+        waits = float(np.clip(misfit - 1.0, 0.0, 1.0)) * HOVER
+        sinks = float(np.clip((1.2 - misfit) / 0.4, 0.0, 1.0)) if shift[2] < 0.001 else 1.0
         floor = -self.geometry.hole_depth - PRESS
-        goal = self._mouth + np.array([0.0, 0.0, (1 - descend) * HOVER + descend * floor])
+        goal = self._mouth + np.array([0.0, 0.0, waits + sinks * (floor - waits)])
+        goal[2] = max(goal[2], position[2] - STRIDE)  # so it meets rim and floor gently
         weight = np.array([0.0, 0.0, 9.81 * self.model.body_mass[self._peg]])
         torque = self._insertion.torque(
             self.data, position, rotation, goal, self._hole_rotation @ FLIP, weight
