@@ -1,7 +1,7 @@
 """The tasks by the names that commands, bundles and episodes call them.
 
-A task of one's own is called by where its class is, `module:Class`, and needs no registration: whatever process
-is told to run it imports it.
+A task of one's own is called by where its class is, `module:Class`, and needs no registration: whatever
+process is told to run it imports it.
 """
 
 from __future__ import annotations

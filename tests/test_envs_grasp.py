@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+
+from robolearn.envs.grasp import AREA, LIFT, STILL, GraspEnv, objects_of
+from robolearn.envs.kinematics import DOWN
+from robolearn.errors import InputError
+
+
+def solve(env: GraspEnv, seed: int) -> dict[str, Any]:
+    env.reset(seed=seed)
+    while True:
+        _, _, terminated, truncated, info = env.step(env.teacher())
+        if terminated or truncated:
+            return info
+
+
+def put(env: GraspEnv, slot: int, height: float, velocity: float = 0.0) -> None:
+    """Hold an object in the air, above where it rested."""
+    address = int(env.model.joint(f"object{slot}_joint").qposadr[0])
+    dof = int(env.model.joint(f"object{slot}_joint").dofadr[0])
+    env.data.qpos[address + 2] = env._rest_height[slot] + height
+    env.data.qvel[dof : dof + 6] = 0.0
+    env.data.qvel[dof] = velocity
+    mujoco.mj_kinematics(env.model, env.data)
+    mujoco.mj_comPos(env.model, env.data)
+    mujoco.mj_comVel(env.model, env.data)
+
+
+@pytest.mark.parametrize("objects", ["train", "held-out"])
+@pytest.mark.parametrize("arm", ["panda", "fr3"])
+def test_the_teacher_grasps(objects: str, arm: str) -> None:
+    env = GraspEnv(objects=objects, arm=arm, observe=("q",))
+    for seed in range(5):
+        info = solve(env, seed)
+        assert info["success"], (seed, info["reason"], env.sampled["objects"])
+        assert env._heights().max() > LIFT
+
+
+def test_the_teacher_grasps_from_a_clutter_and_in_rich_surroundings() -> None:
+    env = GraspEnv(count=4, observe=("q",))
+    assert all(solve(env, seed)["success"] for seed in range(3))
+    env = GraspEnv(randomisation="rich", observe=("q",))
+    assert all(solve(env, seed)["success"] for seed in range(5))
+
+
+def test_the_teacher_only_looks() -> None:
+    env = GraspEnv(observe=("q",))
+    env.reset(seed=0)
+    for _ in range(25):
+        before = env.data.qpos.copy(), env.data.qvel.copy(), env.data.ctrl.copy(), env.data.qacc.copy()
+        first, second = env.teacher(), env.teacher()
+        assert np.array_equal(first, second)  # no hidden phase
+        env.privileged()
+        after = env.data.qpos, env.data.qvel, env.data.ctrl, env.data.qacc
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        assert env.action_space.contains(first)
+        env.step(first)
+
+
+def test_objects_lie_on_the_table_where_they_should() -> None:
+    env = GraspEnv(observe=("q",))
+    names, yaws = set(), []
+    for seed in range(25):
+        env.reset(seed=seed)
+        x, y, z = env.data.xpos[env._bodies[0]]
+        assert AREA[0][0] <= x <= AREA[0][1]
+        assert AREA[1][0] <= y <= AREA[1][1]
+        assert z == pytest.approx(env._rest_height[0], abs=1e-3)
+        assert env.data.ncon == 0 or env.data.contact.dist.min() > -1e-3
+        names.add(env.sampled["objects"][0])
+        yaws.append(np.arctan2(env.data.xmat[env._bodies[0]][3], env.data.xmat[env._bodies[0]][0]))
+        # it stays there
+        for _ in range(4):
+            env.step(np.r_[np.zeros(7), -1.0])
+        assert np.linalg.norm(env.data.xpos[env._bodies[0]] - [x, y, z]) < 3e-3
+    assert len(names) > 15
+    assert np.std(yaws) > 1.0
+
+
+def test_the_sets_are_disjoint_and_used() -> None:
+    train, held_out = ({thing.name for thing in objects_of(split)} for split in ("train", "held-out"))
+    assert len(train) >= 60
+    assert len(held_out) >= 30
+    assert not train & held_out
+    assert {thing.family for thing in objects_of("held-out")} - {
+        thing.family for thing in objects_of("train")
+    }
+    env = GraspEnv(objects="held-out", count=3, observe=("q",))
+    for seed in range(3):
+        _, info = env.reset(seed=seed)
+        assert set(info["sampled"]["objects"]) <= held_out
+        assert len(set(info["sampled"]["objects"])) == 3
+
+
+def test_success_is_an_object_high_and_still() -> None:
+    env = GraspEnv(count=2, observe=("q",))
+    env.reset(seed=0)
+    for slot in (0, 1):  # any of them will do
+        for height, velocity, expected in (
+            (LIFT + 0.005, 0.0, True),
+            (LIFT - 0.005, 0.0, False),
+            (LIFT + 0.005, STILL + 0.01, False),
+        ):
+            put(env, slot, height, velocity)
+            assert env.holds() is expected
+        put(env, slot, 0.0)
+
+
+def test_success_takes_half_a_second_on_end() -> None:
+    env = GraspEnv(observe=("q",))
+    assert env.hold_steps == 10
+    solve(env, 1)
+    assert env._held == 10
+
+
+def test_reward_terms_lie_between_0_and_1_and_grow_with_the_work() -> None:
+    env = GraspEnv(observe=("q",))
+    env.reset(seed=3)
+    terms = [env.reward_terms()]
+    while not env.success:
+        terms.append(env.step(env.teacher())[4]["reward_terms"])
+    for name in ("reach", "grip", "lift", "lifted"):
+        values = [term[name] for term in terms]
+        assert min(values) >= 0.0
+        assert max(values) <= 1.0
+        assert values[-1] > values[0]
+    assert terms[-1]["grip"] == terms[-1]["lift"] == terms[-1]["lifted"] == 1.0
+    assert env.gripped(0)
+
+
+def test_the_privileged_state_leads_to_the_grasp() -> None:
+    env = GraspEnv(observe=("state", "q"))
+    observation, _ = env.reset(seed=2)
+    assert observation["state"].shape == (11,)
+    for _ in range(60):
+        state = env.privileged()
+        grip, _ = env.grip_pose()
+        assert state[:3] + grip == pytest.approx(state[3:6])
+        assert 0.0 < state[9] < 0.08
+        if state[10]:  # both pads hold
+            break
+        env.step(env.teacher())
+    assert np.linalg.norm(state[:3]) < 0.015
+    assert np.linalg.norm(state[6:9]) < 0.3
+
+
+def test_the_hand_starts_open_above_the_objects() -> None:
+    env = GraspEnv(observe=("q",))
+    starts = []
+    for seed in range(5):
+        env.reset(seed=seed)
+        position, rotation = env.grip_pose()
+        assert position == pytest.approx(env.start_position, abs=0.04)
+        assert rotation == pytest.approx(DOWN, abs=0.12)
+        assert env.width == pytest.approx(env.arm.gripper.max_width)
+        starts.append(position)
+    assert np.std(starts, axis=0).min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"objects": "training"},
+            "unknown set of objects 'training' .*'train'.*: choose one of train, held-out",
+        ),
+        ({"count": 0}, "count is 0: choose from 1 to 8"),
+        ({"count": 9}, "count is 9"),
+        ({"shape": "round"}, "unknown parameter of GraspEnv 'shape'"),
+    ],
+)
+def test_configurations_that_cannot_be(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        GraspEnv(**changes)

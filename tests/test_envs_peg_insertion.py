@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+from typing import Any
+
+import mujoco
+import numpy as np
+import pytest
+
+from robolearn.envs.kinematics import quaternion_of, rotation_from_vector, yaw_rotation
+from robolearn.envs.peg_insertion import FLIP, PegInsertionEnv
+from robolearn.envs.pegs import BLOCK, SHAPES, contact_settings
+from robolearn.errors import InputError
+
+
+def solve(env: PegInsertionEnv, seed: int) -> dict[str, Any]:
+    env.reset(seed=seed)
+    while True:
+        _, _, terminated, truncated, info = env.step(env.teacher())
+        if terminated or truncated:
+            return info
+
+
+def put(env: PegInsertionEnv, shift: tuple[float, float, float], tilt: float = 0.0) -> None:
+    """Put the peg's tip somewhere in the hole's frame: x and y across [m], z out of the block."""
+    rotation = yaw_rotation(env.hole_yaw) @ rotation_from_vector(np.array([tilt, 0.0, 0.0]))
+    tip = env._mouth + yaw_rotation(env.hole_yaw) @ np.array(shift)
+    address = int(env.model.joint("peg_joint").qposadr[0])
+    env.data.qpos[address : address + 3] = tip + rotation @ [0.0, 0.0, env.geometry.grip_to_tip]
+    env.data.qpos[address + 3 : address + 7] = quaternion_of(rotation)
+    mujoco.mj_kinematics(env.model, env.data)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("clearance", ["3mm", "0.5mm"])
+def test_the_teacher_inserts(shape: str, clearance: str) -> None:
+    env = PegInsertionEnv(shape=shape, clearance=clearance, observe=("q",))
+    for seed in (0, 5, 7):
+        info = solve(env, seed)
+        assert info["success"], (seed, info["reason"])
+        assert env.depth >= 0.025
+        assert not env.dropped()
+
+
+def test_the_teacher_inserts_a_tight_peg_and_with_another_arm_and_in_rich_surroundings() -> None:
+    for changes in ({"clearance": "0.1mm"}, {"arm": "fr3"}, {"randomisation": "rich"}):
+        env = PegInsertionEnv(**changes, observe=("q",))
+        assert all(solve(env, seed)["success"] for seed in (0, 1, 3)), changes
+
+
+def test_the_teacher_only_looks() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    env.reset(seed=0)
+    for _ in range(15):
+        before = env.data.qpos.copy(), env.data.qvel.copy(), env.data.ctrl.copy(), env.data.qacc.copy()
+        first, second = env.teacher(), env.teacher()
+        assert np.array_equal(first, second)  # no hidden phase
+        env.privileged()
+        after = env.data.qpos, env.data.qvel, env.data.ctrl, env.data.qacc
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        assert env.action_space.contains(first)
+        env.step(first)
+
+
+def test_the_hole_and_the_grasp_vary_as_asked() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    drawn: dict[str, list[Any]] = {"hole_shift": [], "hole_yaw": [], "grasp_shift": [], "grasp_tilt": []}
+    for seed in range(40):
+        _, info = env.reset(seed=seed)
+        for name, values in drawn.items():
+            values.append(info["sampled"][name])
+        hole = env.model.body("hole")
+        assert hole.pos == pytest.approx([*(np.array(env.nominal_hole) + drawn["hole_shift"][-1]), BLOCK[2]])
+        assert env.data.body("hole").xmat.reshape(3, 3) == pytest.approx(yaw_rotation(drawn["hole_yaw"][-1]))
+    limits = {
+        "hole_shift": 0.05,
+        "hole_yaw": np.radians(30),
+        "grasp_shift": 0.003,
+        "grasp_tilt": np.radians(5),
+    }
+    for name, limit in limits.items():
+        extreme = np.abs(drawn[name]).max()
+        assert 0.85 * limit < extreme <= limit
+    narrow = PegInsertionEnv(hole_shift=0.01, hole_turn=0.0, grasp_shift=0.0, grasp_tilt=0.0, observe=("q",))
+    for seed in range(5):
+        narrow.reset(seed=seed)
+        assert np.abs(narrow.sampled["hole_shift"]).max() <= 0.01
+        assert narrow.hole_yaw == 0.0
+
+
+def test_depth_counts_in_the_hole_alone() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    env.reset(seed=0)
+    for shift, expected in (
+        ((0.0, 0.0, 0.01), 0.0),
+        ((0.0, 0.0, -0.02), 0.02),
+        ((0.002, -0.002, -0.03), 0.03),
+        ((0.05, 0.0, -0.02), 0.0),  # beside the block's hole
+    ):
+        put(env, shift)
+        assert env.depth == pytest.approx(expected, abs=1e-9)
+        error, turn = env.error()
+        assert error == pytest.approx(-np.array(shift), abs=1e-9)
+        assert np.linalg.norm(turn) < 1e-6
+
+
+def test_success_is_a_depth_that_holds() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    assert env.hold_steps == 5
+    env.reset(seed=0)
+    put(env, (0.0, 0.0, -0.0251))
+    assert env.depth >= env.config.insertion_depth
+    assert not env.holds()  # nobody holds it there
+    deeper = PegInsertionEnv(insertion_depth=0.03, observe=("q",))
+    solve(deeper, 0)
+    assert deeper.success
+    assert deeper.depth >= 0.03
+
+
+def test_the_error_is_what_aligns_the_peg() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    env.reset(seed=4)
+    shift, turn = env.error()
+    hole = yaw_rotation(env.hole_yaw)
+    position, rotation = env.tip_pose()
+    assert position + hole @ shift == pytest.approx(env._mouth)
+    assert rotation_from_vector(hole @ turn) @ rotation == pytest.approx(hole @ FLIP, abs=1e-9)
+
+
+def test_the_privileged_state() -> None:
+    env = PegInsertionEnv(observe=("state", "q"))
+    observation, _ = env.reset(seed=3)
+    assert observation["state"].shape == (14,)
+    state = env.privileged()
+    position, _ = env.tip_pose()
+    assert state[:3] + position == pytest.approx(env._mouth)
+    assert np.arctan2(state[6], state[7]) == pytest.approx(env.hole_yaw)
+    assert state[8:11] == pytest.approx(env._mouth)
+    grip, hand = env.grip_pose()
+    assert grip + hand @ state[11:14] == pytest.approx(position)
+
+
+def test_reward_terms_lie_between_0_and_1_and_grow_with_the_work() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    env.reset(seed=2)
+    terms = [env.reward_terms()]
+    while not env.success:
+        terms.append(env.step(env.teacher())[4]["reward_terms"])
+    for name in ("near", "upright", "depth", "inserted"):
+        values = [term[name] for term in terms]
+        assert min(values) >= 0.0
+        assert max(values) <= 1.0
+        assert values[-1] > values[0]
+    assert terms[-1]["depth"] == terms[-1]["inserted"] == 1.0
+
+
+def test_a_jam_is_counted() -> None:
+    """The peg pressed on the floor of the hole, half way in, by a depth that cannot be had."""
+    env = PegInsertionEnv(observe=("q",), episode_seconds=4.0, insertion_depth=0.04)
+    solve(env, 0)
+    assert not env.success
+    assert env.jams > 0
+    env.reset(seed=0)
+    assert env.jams == 0
+
+
+def test_the_simulation_is_as_fine_as_the_fit_needs() -> None:
+    for clearance in ("4mm", "1mm", "0.1mm"):
+        env = PegInsertionEnv(clearance=clearance, observe=("q",))
+        settings = contact_settings(env.geometry.clearance)
+        assert env.physics_rate == settings.physics_rate
+        assert env.model.opt.timestep == pytest.approx(1 / settings.physics_rate)
+        assert env.model.opt.impratio == settings.impratio
+    # a rate that is asked for is used, and the contacts are made for it
+    env = PegInsertionEnv(physics_rate=2000, observe=("q",))
+    assert env.model.opt.timestep == 0.0005
+    assert env.model.geom("peg_shaft").solref[0] == pytest.approx(0.001)
+
+
+def test_lengths_may_have_units() -> None:
+    text, number = (
+        PegInsertionEnv(clearance="1mm", chamfer="1.5 mm"),
+        PegInsertionEnv(clearance=0.001, chamfer=0.0015),
+    )
+    assert text.config == number.config
+    assert text.config.clearance == 0.001
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"shape": "triangle"},
+            "unknown peg shape 'triangle'.*: choose one of round, square, hexagon, trapezoid",
+        ),
+        ({"clearance": "1 mn"}, "length '1 mn' has the unknown unit 'mn'.* m, cm, mm, um"),
+        ({"clearance": "wide"}, "not a number"),
+        ({"clearance": 0.0}, "peg clearance is 0.0 m; it must lie between"),
+        ({"clearance": "2cm"}, "peg clearance is 0.02 m"),
+        ({"chamfer": "-1mm"}, "peg chamfer"),
+        ({"objects": "train"}, "unknown parameter of PegInsertionEnv 'objects'"),
+    ],
+)
+def test_configurations_that_cannot_be(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        PegInsertionEnv(**changes)
