@@ -41,6 +41,9 @@ VERSION = 1
 NETWORKS: dict[str, tuple[type[Visuomotor], type[Any]]] = {"visuomotor": (Visuomotor, VisuomotorConfig)}
 """Kinds of network by the name that stands in bundle.json: the class and its configuration's class."""
 
+_LATER: dict[str, dict[str, Any]] = {"visuomotor": {"history": 1, "recurrent": False}}
+"""By kind of network: what stood for the parts of its configuration that older bundles do not name."""
+
 SHIPPED = Path(robolearn.__file__).parent / "bundles"
 
 _KEYS = ("format", "version", "task", "changes", "network", "weights_sha256", "contract_hash")
@@ -234,7 +237,8 @@ def _build(description: object) -> Visuomotor:
     kind = choose("kind of network", checks.text("kind of network", entry["kind"]), NETWORKS)
     network_type, config_type = NETWORKS[kind]
     names = [f.name for f in fields(config_type)]
-    config = checks.exact_keys("network config", entry["config"], names)
+    known = checks.mapping("network config", entry["config"])
+    config = checks.exact_keys("network config", {**_LATER.get(kind, {}), **known}, names)
     config = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
     sizes = checks.mapping("network cameras", entry["cameras"])
     cameras = {name: tuple(checks.items(f"network camera {name}", size)) for name, size in sizes.items()}
@@ -276,12 +280,14 @@ def _check_fit(network: Visuomotor, contract: Contract) -> None:
     found: dict[str, object] = {
         "cameras": {name: tuple(size) for name, size in network.cameras.items()},
         "channels": dict(network.channels),
-        "numbers in an action": network.get_buffer("action_mean").numel(),
+        "numbers in an action": network.action_mean.numel(),
+        "history": network.config.history,
     }
     required: dict[str, object] = {
         "cameras": {camera.name: (camera.height, camera.width) for camera in contract.cameras},
         "channels": {channel.name: channel.size for channel in contract.proprioception},
         "numbers in an action": contract.action.length,
+        "history": contract.history,
     }
     if wrong := [name for name in found if found[name] != required[name]]:
         wrong = [f"{name}: {found[name]} against {required[name]}" for name in wrong]

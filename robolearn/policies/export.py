@@ -41,7 +41,7 @@ class _Actor(nn.Module):
     def forward(self, *observation: Tensor) -> Tensor:
         network = self.network
         normalised, _ = network(dict(zip(self.names, observation, strict=True)))
-        action = normalised * network.get_buffer("action_scale") + network.get_buffer("action_mean")
+        action = normalised * network.action_scale + network.action_mean
         gripper = torch.where(normalised[:, -1:] > 0, 1.0, -1.0)
         return torch.cat([action[:, :-1], gripper], 1)
 
@@ -50,8 +50,10 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
     """Write a bundle's policy as an ONNX file, and run the file with onnxruntime to see that it is the same.
 
     The file takes the observations by their names, each with a leading batch axis: pictures uint8
-    (B, h, w, 3), readings float32 (B, size). It gives `action`, float32 (B, a), as `Visuomotor.act` does. Its
-    metadata carry `task`, `contract` (JSON) and `contract_hash`.
+    (B, h, w, 3), readings float32 (B, size). It remembers nothing: what a policy with a history looks back on
+    (`Visuomotor.windows`) has a time axis after the batch's, oldest first, filled up with the episode's first
+    observation where the episode is too young. It gives `action`, float32 (B, a), as `Visuomotor.act` does.
+    Its metadata carry `task`, `contract` (JSON) and `contract_hash`.
 
     Returns:
         the largest difference to the network over some random observations [N·m].
@@ -99,16 +101,20 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
 
 
 def random_observations(network: Visuomotor, batch: int, seed: int = 0) -> dict[str, NDArray[Any]]:
-    """Observations that a network could be given: noise for pictures, readings such as it was trained on."""
+    """What a network's `forward` could be given: noise for pictures, readings such as it was trained on."""
     rng = np.random.default_rng(seed)
+    leading: dict[str, tuple[int, ...]] = {name: (batch,) for name in (*network.cameras, *network.channels)}
+    leading |= {name: (batch, length) for name, length in network.windows.items()}
     observations: dict[str, NDArray[Any]] = {
-        name: rng.integers(0, 256, (batch, *size, 3), np.uint8) for name, size in network.cameras.items()
+        name: rng.integers(0, 256, (*leading[name], *size, 3), np.uint8)
+        for name, size in network.cameras.items()
     }
-    mean, scale = (network.get_buffer(f"reading_{name}").cpu().numpy() for name in ("mean", "scale"))
-    readings = mean + scale * rng.standard_normal((batch, len(mean)))
+    mean, scale = network.reading_mean.cpu().numpy(), network.reading_scale.cpu().numpy()
     first = 0
     for name, size in network.channels.items():
-        observations[name] = readings[:, first : first + size].astype(np.float32)
+        own = slice(first, first + size)
+        readings = mean[own] + scale[own] * rng.standard_normal((*leading[name], size))
+        observations[name] = readings.astype(np.float32)
         first += size
     return observations
 

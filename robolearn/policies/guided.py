@@ -1,13 +1,14 @@
 """Learning from a privileged teacher: guided policy learning.
 
-The teacher knows the simulator's state and is a function of it alone, so it can tell what it would have done at any moment. Some
-demonstrations with disturbances begin (DART: Laskey et al., CoRL 2017); then the policy acts, the teacher labels what the policy
-saw, and the network learns from all of it (DAgger: Ross et al., AISTATS 2011), while another process goes on collecting.
+The teacher knows the simulator's state and is a function of it alone, so it can tell what it would have done
+at any moment. Some demonstrations with disturbances begin (DART: Laskey et al., CoRL 2017); then the policy
+acts, the teacher labels what the policy saw, and the network learns from all of it (DAgger: Ross et al.,
+AISTATS 2011), while another process goes on collecting. Levine et al. (JMLR 17(39), 2016) are the ancestors.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,27 +18,32 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robolearn.data.episode import Episode
+from robolearn.errors import InputError
 from robolearn.policies.visuomotor import Visuomotor
 
 
 @dataclass(frozen=True)
 class GuidedConfig:
-    """Attributes:
-    demonstrations: episodes of the disturbed teacher before the policy acts.
-    noise: strength of the disturbance in demonstrations (see `EpisodeSpec.noise`).
-    policy_noise: the same while the policy acts.
-    teacher_share: share of the steps of later episodes that the teacher still acts (see `EpisodeSpec.teacher_share`).
-    free_share: share of the later episodes in which the policy is left to itself.
-    scattered: short episodes from scattered starts for each whole one: few frames from many places generalise
-        where many frames from few places are learnt by heart.
-    scattered_steps: length of a short episode.
-    recolour: share of a batch whose colour channels are swapped, so that a thing is known by its shape and not by its hue.
-    batch: observations in a gradient step.
-    learning_rate: at the start; it falls to a twentieth along a cosine.
-    state_weight: of the loss on the predicted privileged state.
-    gripper_weight: of the loss on the gripper.
-    average: decay of the moving average of weights that acts and is kept.
-    capacity: observations kept; the oldest go first.
+    """How a policy learns from its teacher.
+
+    Attributes:
+        demonstrations: episodes of the disturbed teacher before the policy acts.
+        noise: strength of the disturbance in demonstrations (see `EpisodeSpec.noise`).
+        policy_noise: the same while the policy acts.
+        teacher_share: share of the steps of later episodes that the teacher still acts (see
+            `EpisodeSpec.teacher_share`).
+        free_share: share of the later whole episodes in which the policy is left to itself.
+        scattered: short episodes from scattered starts for each whole one: few frames from many places
+            generalise where many frames from few places are learnt by heart.
+        scattered_steps: length of a short episode.
+        recolour: share of a batch whose colour channels are swapped, so that a thing is known by its shape
+            and not by its hue.
+        batch: observations in a gradient step.
+        learning_rate: at the start; it falls to a twentieth along a cosine.
+        state_weight: of the loss on the predicted privileged state.
+        gripper_weight: of the loss on the gripper.
+        average: decay of the moving average of weights that acts and is kept.
+        capacity: observations kept; the oldest go first.
     """
 
     demonstrations: int = 120
@@ -57,35 +63,69 @@ class GuidedConfig:
 
 
 class Replay:
-    """Observations with the teacher's labels, in arrays that are overwritten in turn."""
+    """Observations with the teacher's labels, in arrays that are overwritten in turn.
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
+    Args:
+        capacity: observations kept; the oldest go first.
+        windows: parts of an observation that a batch gives with those before them, and how many in all (see
+            `Visuomotor.windows`).
+
+    Raises:
+        InputError: a window longer than the capacity.
+    """
+
+    def __init__(self, capacity: int, windows: Mapping[str, int] | None = None) -> None:
+        self.capacity, self.windows = capacity, dict(windows or {})
+        self.reach = max(self.windows.values(), default=1) - 1
+        if self.reach >= capacity:
+            raise InputError(f"a capacity of {capacity} holds no window of {self.reach + 1} observations")
         self.size = 0
         self._next = 0
         self._arrays: dict[str, NDArray[Any]] = {}
+        self._age = np.zeros(capacity, np.int64)  # steps since the episode of each observation began
 
     def add(self, episode: Episode) -> None:
-        """Take an episode's labelled observations."""
-        assert episode.expert is not None
+        """Take an episode's labelled observations: the last ones, if there are more than the capacity.
+
+        Raises:
+            InputError: the episode has no labels.
+        """
+        if episode.expert is None:
+            raise InputError(f"the episode of seed {episode.seed} has no labels of the teacher to learn from")
         steps = len(episode)
         rows = {name: array[:steps] for name, array in episode.observations.items()}
         rows["expert"] = episode.expert.astype(np.float32)
         if not self._arrays:
-            self._arrays = {name: np.empty((self.capacity, *a.shape[1:]), a.dtype) for name, a in rows.items()}
-        where = (self._next + np.arange(steps)) % self.capacity
+            self._arrays = {
+                name: np.empty((self.capacity, *array.shape[1:]), array.dtype) for name, array in rows.items()
+            }
+        ages = np.arange(steps)[-self.capacity :]
+        where = (self._next + np.arange(len(ages))) % self.capacity
         for name, array in rows.items():
-            self._arrays[name][where] = array
-        self._next = int((self._next + steps) % self.capacity)
-        self.size = min(self.size + steps, self.capacity)
+            self._arrays[name][where] = array[-self.capacity :]
+        self._age[where] = ages
+        self._next = (self._next + len(ages)) % self.capacity
+        self.size = min(self.size + len(ages), self.capacity)
 
     def sample(self, batch: int, rng: np.random.Generator, device: torch.device) -> dict[str, Tensor]:
-        """A random batch of every array."""
-        index = rng.integers(self.size, size=batch)
-        return {name: torch.from_numpy(array[index]).to(device) for name, array in self._arrays.items()}
+        """A random batch of every array: (B, ...), or (B, window, ...), oldest first, of those with windows.
+
+        A window that would begin before its episode is filled up with the episode's first observation.
+        """
+        # once the arrays are full, what came before the oldest observations is overwritten: they only serve
+        # as the past of others
+        unfit = self.reach if self.size == self.capacity else 0
+        index = rng.integers(self.size - unfit, size=batch)
+        if unfit:
+            index = (self._next + unfit + index) % self.capacity
+        rows = dict.fromkeys(self._arrays, index)
+        for name, length in self.windows.items():
+            back = np.minimum(np.arange(length - 1, -1, -1), self._age[index, None])
+            rows[name] = (index[:, None] - back) % self.capacity
+        return {name: torch.from_numpy(array[rows[name]]).to(device) for name, array in self._arrays.items()}
 
     def moments(self, name: str) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of an array over all observations kept."""
+        """Mean and standard deviation of an array over all observations kept, each of an entry's shape."""
         array = self._arrays[name][: self.size]
         return torch.from_numpy(array.mean(0)).float(), torch.from_numpy(array.std(0)).float()
 
@@ -93,8 +133,8 @@ class Replay:
 def fit_normalisation(network: Visuomotor, replay: Replay) -> None:
     """Set the network's normalisation from what was collected so far."""
     moments = [replay.moments(name) for name in network.channels]
-    network.reading_mean.copy_(torch.cat([m for m, _ in moments]))
-    network.reading_scale.copy_(torch.cat([s for _, s in moments]).clamp_min(1e-3))
+    network.reading_mean.copy_(torch.cat([mean for mean, _ in moments]))
+    network.reading_scale.copy_(torch.cat([scale for _, scale in moments]).clamp_min(1e-3))
     mean, scale = replay.moments("state")
     network.state_mean.copy_(mean)
     network.state_scale.copy_(scale.clamp_min(1e-3))
@@ -105,40 +145,59 @@ def fit_normalisation(network: Visuomotor, replay: Replay) -> None:
 
 
 class Learner:
-    """Gradient steps on labelled observations, and the averaged weights that act."""
+    """Gradient steps on labelled observations, and the averaged weights that act.
+
+    Args:
+        network: trained in place; moved to the device.
+        config: how it learns.
+        device: where it computes.
+    """
 
     def __init__(self, network: Visuomotor, config: GuidedConfig, device: torch.device) -> None:
         self.network = network.to(device)
+        averaging = torch.optim.swa_utils.get_ema_multi_avg_fn(config.average)
         self.average = torch.optim.swa_utils.AveragedModel(
-            self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(config.average), use_buffers=True
+            self.network, multi_avg_fn=averaging, use_buffers=True
         )
         self.config, self.device = config, device
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-4)
         self.steps = 0
 
     def update(self, batch: dict[str, Tensor], progress: float) -> dict[str, float]:
-        """One gradient step; `progress` runs from 0 to 1 through training and sets the learning rate."""
+        """One gradient step.
+
+        Args:
+            batch: what `Replay.sample` gives; its pictures are changed in place.
+            progress: of the training, from 0 to 1; sets the learning rate.
+
+        Returns:
+            the losses on torques, gripper and privileged state, unweighted.
+        """
         config, network = self.config, self.network
         rate = config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * min(progress, 1.0))))
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 
+        # swap colours in a share of the pictures
         swapped = int(config.recolour * config.batch)
         if swapped:
             order = torch.randperm(3, device=self.device)
             for name in network.cameras:
                 batch[name][:swapped] = batch[name][:swapped][..., order]
 
+        # how far from the teacher's action and from the true state
         action, pose = network(batch)
         goal = (batch["expert"] - network.action_mean) / network.action_scale
         torque_loss = nn.functional.smooth_l1_loss(action[:, :-1], goal[:, :-1], beta=0.3)
-        gripper_loss = nn.functional.binary_cross_entropy_with_logits(action[:, -1], (goal[:, -1] > 0).float())
+        closing = (goal[:, -1] > 0).float()
+        gripper_loss = nn.functional.binary_cross_entropy_with_logits(action[:, -1], closing)
         state = (batch["state"] - network.state_mean) / network.state_scale
         state_loss = nn.functional.smooth_l1_loss(pose, state, beta=0.3)
         loss = torque_loss + config.gripper_weight * gripper_loss + config.state_weight * state_loss
 
+        # move the weights, and their average after them
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         self.optimiser.step()
         self.average.update_parameters(network)
@@ -148,7 +207,3 @@ class Learner:
             "gripper": float(gripper_loss.detach()),
             "state": float(state_loss.detach()),
         }
-
-
-def _now() -> float:
-    return time.monotonic()

@@ -1,12 +1,18 @@
 """The visuomotor network: camera pixels and joint readings in, joint torques out.
 
-Convolutions, a spatial softmax that turns each feature map into the image point it is about, and fully connected layers over
-those points and the joint readings (Levine et al., JMLR 17(39), 2016). A second output predicts the privileged state; the control
-layers see that prediction, so that perception and control are one network trained on both.
+Convolutions, a spatial softmax that turns each feature map into the image point it is about, and fully
+connected layers over those points and the joint readings (Levine et al., JMLR 17(39), 2016). A second output
+predicts the privileged state; the control layers see that prediction, so that perception and control are one
+network trained on both.
+
+The network can look back over the last observations: at their joint readings side by side, or through a gated
+recurrent unit (Cho et al., EMNLP 2014) over their readings and image points.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +21,32 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from robolearn import checks
+from robolearn.errors import InputError
+
 Array = NDArray[Any]
+
+SHARPNESS = 10.0
+"""Of the softmax: at 1 the maps begin nearly flat, every point in the middle, and learning starts slowly."""
 
 
 @dataclass(frozen=True)
 class VisuomotorConfig:
-    """Attributes:
-    channels: feature maps after each convolution; the last ones become keypoints.
-    kernel: of the first convolution [pixels].
-    stride: of the first convolution [pixels].
-    hidden: width of the fully connected layers.
-    layers: number of fully connected layers before the action.
-    dropout: probability with which a joint reading is hidden in training, against copying the last torque.
+    """Size of the network.
+
+    Attributes:
+        channels: feature maps after each convolution; each of the last ones becomes an image point.
+        kernel: of the first convolution [pixels].
+        stride: of the first convolution [pixels].
+        hidden: width of the fully connected layers.
+        layers: number of fully connected layers before the action.
+        history: number of last observations that the policy looks at, the present one included.
+        recurrent: whether a recurrent unit runs over the pictures and readings of the last `history`
+            observations, which costs `history` times the convolutions in training; otherwise only the
+            readings reach back.
+
+    Raises:
+        InputError: a history below 1, or a recurrent network with nothing to look back on.
     """
 
     channels: tuple[int, ...] = (32, 32, 32)
@@ -34,13 +54,20 @@ class VisuomotorConfig:
     stride: int = 4
     hidden: int = 256
     layers: int = 2
+    history: int = 1
+    recurrent: bool = False
 
-
-SHARPNESS = 10.0  # of the softmax: at 1 the maps begin nearly flat, every point in the middle, and learning starts slowly
+    def __post_init__(self) -> None:
+        checks.whole("history", self.history, 1)
+        if checks.flag("recurrent", self.recurrent) and self.history == 1:
+            raise InputError("a recurrent network with history 1 has no past: choose a history from 2 up")
 
 
 class SpatialSoftmax(nn.Module):
-    """Expected image coordinates, from -1 to 1, of each feature map: (B, C, H, W) to (B, 2 C)."""
+    """Expected image coordinates, from -1 to 1, of each feature map: (B, C, H, W) to (B, 2 C), x before y."""
+
+    x: Tensor
+    y: Tensor
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
@@ -54,27 +81,31 @@ class SpatialSoftmax(nn.Module):
 
 
 class Encoder(nn.Module):
-    """One camera's convolutions and spatial softmax: uint8 (B, H, W, 3) to (B, 2 channels[-1])."""
+    """One camera's convolutions and spatial softmax: uint8 (B, H, W, 3) to points (B, 2 channels[-1])."""
 
     def __init__(self, height: int, width: int, config: VisuomotorConfig) -> None:
         super().__init__()
-        sizes = (3, *config.channels)
-        layers: list[nn.Module] = [nn.Conv2d(3, sizes[1], config.kernel, config.stride, config.kernel // 2 - config.stride // 2)]
-        for before, after in zip(sizes[1:], sizes[2:], strict=False):
+        padding = config.kernel // 2 - config.stride // 2
+        layers: list[nn.Module] = [nn.Conv2d(3, config.channels[0], config.kernel, config.stride, padding)]
+        for before, after in itertools.pairwise(config.channels):
             layers += [nn.ReLU(), nn.Conv2d(before, after, 3, 1, 1)]
         self.convolutions = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         with torch.no_grad():
             shape = self.convolutions(torch.zeros(1, 3, height, width)).shape
         self.points = SpatialSoftmax(shape[2], shape[3])
-        self.features = 2 * sizes[-1]
 
     def forward(self, image: Tensor) -> Tensor:
         pixels = image.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.channels_last) / 127.5 - 1.0
-        return self.points(self.convolutions(pixels))
+        points: Tensor = self.points(self.convolutions(pixels))
+        return points
 
 
 class Visuomotor(nn.Module):
     """The network, with its normalisation inside.
+
+    It acts on one observation at a time and remembers what it needs of those before (`observe`, `act`,
+    `reset`); it is trained on windows of them (`forward`). At an episode's beginning a window is filled up
+    with the first observation.
 
     Args:
         config: its size.
@@ -83,6 +114,13 @@ class Visuomotor(nn.Module):
         state: size k of the privileged state that it predicts.
         action: size a of an action, the gripper's last.
     """
+
+    reading_mean: Tensor
+    reading_scale: Tensor
+    state_mean: Tensor
+    state_scale: Tensor
+    action_mean: Tensor
+    action_scale: Tensor
 
     def __init__(
         self,
@@ -96,15 +134,21 @@ class Visuomotor(nn.Module):
         self.config, self.cameras, self.channels = config, dict(cameras), dict(channels)
         self.encoders = nn.ModuleDict({name: Encoder(*size, config) for name, size in cameras.items()})
         readings = sum(channels.values())
-        features = sum(int(encoder.features) for encoder in self.encoders.values())  # type: ignore[arg-type]
+        points = 2 * config.channels[-1] * len(cameras)
+        if config.recurrent:
+            memory = config.hidden // 2
+            self.recurrence = nn.GRU(points + readings, memory, batch_first=True)
+            features = points + readings + memory
+        else:
+            features = points + config.history * readings
         self.pose = nn.Sequential(
-            nn.Linear(features + readings, config.hidden),
+            nn.Linear(features, config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, state),
         )
-        width = features + readings + state
+        width = features + state
         layers: list[nn.Module] = []
         for _ in range(config.layers):
             layers += [nn.Linear(width, config.hidden), nn.ReLU()]
@@ -113,28 +157,90 @@ class Visuomotor(nn.Module):
         for name, size in (("reading", readings), ("state", state), ("action", action)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_scale", torch.ones(size))
+        self._seen: deque[Tensor] = deque(maxlen=config.history)  # what is kept of each observation, (1, m)
+
+    @property
+    def windows(self) -> dict[str, int]:
+        """Parts of an observation that `forward` takes with a time axis, and how long it is."""
+        names = [*self.channels, *(self.cameras if self.config.recurrent else ())]
+        return dict.fromkeys(names, self.config.history) if self.config.history > 1 else {}
 
     def forward(self, observation: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Normalised action (B, a), its last entry a logit of closing the gripper, and normalised state (B, k)."""
-        points = [encoder(observation[name]) for name, encoder in self.encoders.items()]
-        readings = torch.cat([observation[name].float() for name in self.channels], 1)
-        readings = (readings - self.reading_mean) / self.reading_scale
-        features = torch.cat([*points, readings], 1)
-        pose = self.pose(features)
-        return self.control(torch.cat([features, pose], 1)), pose
+        """Actions and states for a batch, both normalised.
+
+        Args:
+            observation: pictures uint8 (B, H, W, 3) and readings (B, size) by name; what stands in `windows`
+                has a time axis of that length after the batch's, oldest first.
+
+        Returns:
+            actions (B, a), the last entry a logit of closing the gripper, and privileged states (B, k).
+        """
+        if not self.config.recurrent:
+            return self._decide([*self._points(observation), self._readings(observation).flatten(1)])
+        pictures = {name: observation[name].flatten(0, 1) for name in self.cameras}
+        points = [entry.unflatten(0, (-1, self.config.history)) for entry in self._points(pictures)]
+        return self._decide(self._recall(torch.cat([*points, self._readings(observation)], 2)))
 
     @torch.no_grad()
     def act(self, observation: dict[str, Array]) -> NDArray[np.float32]:
-        """The action for one observation, shape (a,): torques [N·m] and the gripper, open (-1) or closed (+1)."""
-        device = self.action_mean.device
-        batch = {
-            name: torch.as_tensor(np.ascontiguousarray(observation[name])).unsqueeze(0).to(device)
-            for name in (*self.cameras, *self.channels)
-        }
-        normalised, _ = self(batch)
+        """The action for the next observation of an episode, and that observation into memory.
+
+        Args:
+            observation: pictures uint8 (H, W, 3) and readings (size,) by name; anything else is ignored.
+
+        Returns:
+            torques [N·m] and the gripper, open (-1) or closed (+1), shape (a,).
+        """
+        batch = self._batch(observation)
+        self._remember(batch)
+        window = torch.stack(tuple(self._seen), 1)
+        recurrent = self.config.recurrent
+        normalised, _ = self._decide(
+            self._recall(window) if recurrent else [*self._points(batch), window.flatten(1)]
+        )
         action = (normalised[0] * self.action_scale + self.action_mean).cpu().numpy()
         action[-1] = 1.0 if float(normalised[0, -1]) > 0 else -1.0
         return np.asarray(action, np.float32)
 
+    @torch.no_grad()
+    def observe(self, observation: dict[str, Array]) -> None:
+        """Take in the next observation of an episode where somebody else acts."""
+        if self.config.history > 1:
+            self._remember(self._batch(observation))
+
     def reset(self) -> None:
-        """This network remembers nothing between steps."""
+        """Forget what was seen: an episode begins."""
+        self._seen.clear()
+
+    def _batch(self, observation: dict[str, Array]) -> dict[str, Tensor]:
+        """An observation as a batch of one."""
+        device = self.action_mean.device
+        return {
+            name: torch.as_tensor(np.ascontiguousarray(observation[name])).unsqueeze(0).to(device)
+            for name in (*self.cameras, *self.channels)
+        }
+
+    def _remember(self, batch: dict[str, Tensor]) -> None:
+        kept = self._readings(batch)
+        if self.config.recurrent:
+            kept = torch.cat([*self._points(batch), kept], 1)
+        self._seen.extend([kept] * (1 if self._seen else self.config.history))
+
+    def _points(self, observation: dict[str, Tensor]) -> list[Tensor]:
+        """Image points of every camera, (B, 2 channels[-1]) each."""
+        return [encoder(observation[name]) for name, encoder in self.encoders.items()]
+
+    def _readings(self, observation: dict[str, Tensor]) -> Tensor:
+        """All readings side by side, normalised: (B, r), or (B, history, r) of windows."""
+        readings = torch.cat([observation[name].float() for name in self.channels], -1)
+        return (readings - self.reading_mean) / self.reading_scale
+
+    def _recall(self, window: Tensor) -> list[Tensor]:
+        """The latest of a window of points and readings (B, history, m), and what the recurrence says of it."""
+        memory, _ = self.recurrence(window)
+        return [window[:, -1], memory[:, -1]]
+
+    def _decide(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        joined = torch.cat(features, 1)
+        pose = self.pose(joined)
+        return self.control(torch.cat([joined, pose], 1)), pose

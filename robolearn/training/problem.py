@@ -75,7 +75,7 @@ def pose(config: TrainConfig) -> Problem:
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise InputError(f"no {config.network} fits pictures of {cameras}: {error}") from error
         collected = {**changes, "observe": (*observe, "state")}
-        return Problem(config.task, changes, collected, env.contract(), network)
+        return Problem(config.task, changes, collected, env.contract(config.network.history), network)
     finally:
         env.close()
 
