@@ -9,12 +9,9 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from robolearn.data.episode import Episode
 from robolearn.policies.guided import GuidedConfig
 from robolearn.policies.visuomotor import VisuomotorConfig
-from robolearn.training.pool import Runner
-from robolearn.training.records import EpisodeShelf, Recorder, Snapshots
-from robolearn.training.rollout import EpisodeSpec
+from robolearn.training.records import Recorder, Snapshots
 from robolearn.training.run import Run, TrainConfig
 from robolearn.training.scribe import Scribe
 
@@ -34,11 +31,6 @@ def run(tmp_path: Path) -> Iterator[Run]:
     config = TrainConfig("grasp", {}, GuidedConfig(), VisuomotorConfig(), 1.0)
     with Run.create(tmp_path / "run", config) as run:
         yield run
-
-
-@pytest.fixture(scope="module")
-def episode() -> Episode:
-    return Runner()(EpisodeSpec("peg-insertion", {"observe": ("q", "dq", "state")}, 3, labels=True))
 
 
 def test_metrics_and_scalars_hold_the_mean_losses_since_the_last_line(run: Run, scribe: Scribe) -> None:
@@ -117,42 +109,6 @@ def test_a_line_of_metrics_is_written_whole_or_not_at_all(run: Run, monkeypatch:
     with run.metrics.open("a") as file:
         file.write('{"secon')  # what a kill leaves
     assert run.last_seconds() == 3.0
-
-
-def test_the_shelf_keeps_what_the_replay_holds(
-    tmp_path: Path, scribe: Scribe, said: list[str], episode: Episode
-) -> None:
-    folder, steps = tmp_path / "episodes", len(episode)
-    shelf = EpisodeShelf(folder, 3 * steps, scribe, said.append)
-    for number in (0, 2, 3, 7, 8):
-        shelf.add(number, episode)
-    scribe.finish()
-    assert sorted(os.listdir(folder)) == ["0000003.npz", "0000007.npz", "0000008.npz"]
-
-    (folder / "0000009.npz").write_bytes(b"half an epis")
-    later = Scribe(said.append)
-    other = EpisodeShelf(folder, 3 * steps, later, said.append)
-    found = list(other.load())
-    assert [number for number, _ in found] == [3, 7, 8]
-    assert found[0][1].arrays().keys() == episode.arrays().keys()
-    assert len(said) == 1
-    assert "0000009.npz is no episode file, or it is damaged" in said[0]
-    other.add(10, episode)  # the oldest of those found makes room
-    later.finish()
-    assert "0000003.npz" not in os.listdir(folder)
-    assert list(EpisodeShelf(tmp_path / "none", 10, later, said.append).load()) == []
-
-
-def test_a_slow_disk_costs_episodes_but_no_memory(
-    tmp_path: Path, scribe: Scribe, said: list[str], episode: Episode, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shelf = EpisodeShelf(tmp_path / "episodes", 10**9, scribe, said.append)
-    monkeypatch.setattr(Scribe, "backlog", property(lambda self: 1000))
-    shelf.add(0, episode)
-    shelf.add(1, episode)
-    scribe.finish()
-    assert said == ["the disk is too slow for the episodes: a resumed run would miss some of them"]
-    assert not (tmp_path / "episodes").exists()
 
 
 def test_a_snapshot_stays_as_long_as_an_episode_needs_it(tmp_path: Path, scribe: Scribe) -> None:

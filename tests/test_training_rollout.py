@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -22,7 +21,7 @@ class Still:
     """A policy that asks for no torque and an open gripper, and counts what it is told."""
 
     def __init__(self, size: int = 8) -> None:
-        self.resets = self.actions = 0
+        self.resets = self.actions = self.looks = 0
         self.action = np.zeros(size, np.float32)
 
     def reset(self) -> None:
@@ -31,6 +30,9 @@ class Still:
     def act(self, observation: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
         self.actions += 1
         return self.action
+
+    def observe(self, observation: dict[str, NDArray[Any]]) -> None:
+        self.looks += 1
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +103,36 @@ def test_without_labels_there_is_no_expert(env: ManipulationEnv) -> None:
     assert run_episode(env, spec(policy="still"), Still()).expert is None
 
 
-def test_the_teacher_takes_its_share_of_whole_episodes(env: ManipulationEnv) -> None:
-    acted = []
-    for seed in itertools.chain(range(8)):
-        episode = run_episode(env, spec(seed, policy="still", teacher_share=0.5, labels=True), Still())
-        assert len(set(episode.source)) == 1
-        acted.append(int(episode.source[0]))
-    assert set(acted) == {Source.POLICY, Source.TEACHER}
-    always = run_episode(env, spec(policy="still", teacher_share=1.0), Still())
-    assert set(always.source) == {Source.TEACHER}
+def test_the_teacher_takes_its_share_of_the_steps_in_stretches(env: ManipulationEnv) -> None:
+    held = Still()
+    held.action[-1] = 1.0  # keep the peg, so that the episodes are long
+    sources = []
+    for seed in range(8):
+        episode = run_episode(env, spec(seed, policy="still", teacher_share=0.4, labels=True), held)
+        mine = episode.source == Source.POLICY
+        assert not episode.requested[mine][:, :-1].any()
+        np.testing.assert_array_equal(episode.requested[~mine], episode.expert[~mine])  # type: ignore[index]
+        sources.append(episode.source)
+    steps = np.concatenate(sources)
+    assert set(steps) == {Source.POLICY, Source.TEACHER}
+    changes = sum(int((np.diff(source.astype(int)) != 0).sum()) for source in sources)
+    assert 8 < changes < len(steps) / 8  # it is drawn every 12 steps on average who acts
+    for share, alone in ((0.0, Source.POLICY), (1.0, Source.TEACHER)):
+        assert set(run_episode(env, spec(policy="still", teacher_share=share), held).source) == {alone}
+
+
+def test_an_episode_is_cut_off_after_so_many_steps(env: ManipulationEnv) -> None:
+    cut, whole = run_episode(env, spec(steps=5), None), run_episode(env, spec(), None)
+    assert (len(cut), cut.outcome.reason, cut.outcome.success) == (5, "cut", False)
+    np.testing.assert_array_equal(cut.observations["q"], whole.observations["q"][:6])
+    assert len(run_episode(env, spec(steps=10_000), None)) == len(whole)
+
+
+def test_a_scattered_start_is_another_one_and_determined_by_the_seed(env: ManipulationEnv) -> None:
+    first, again = (run_episode(env, spec(steps=3, scattered=True), None) for _ in range(2))
+    assert same(first, again)
+    usual = run_episode(env, spec(steps=3), None)
+    assert np.abs(first.observations["q"][0] - usual.observations["q"][0]).max() > 0.05
 
 
 def test_the_teacher_and_noise_want_torque_actions() -> None:
@@ -128,6 +151,7 @@ def test_the_teacher_and_noise_want_torque_actions() -> None:
         ({"noise": math.nan}, "noise"),
         ({"teacher_share": 1.5}, "teacher_share"),
         ({"teacher_share": -0.1}, "teacher_share"),
+        ({"steps": 0}, "steps"),
     ],
 )
 def test_a_spec_refuses_what_makes_no_sense(options: dict[str, Any], named: str) -> None:

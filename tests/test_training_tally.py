@@ -17,15 +17,15 @@ def test_the_running_success_is_of_the_policys_own_latest_episodes() -> None:
     episode = run_episode(make("peg-insertion", observe), EpisodeSpec("peg-insertion", observe, 3), None)
     assert episode.outcome.success
     tally = Tally()
-    tally.add(episode, own=False)
+    tally.add(episode, alone=False)
     assert (tally.success, tally.episodes, tally.frames) == (None, 1, len(episode))
     assert tally.text(7) == "episodes 1  steps 7"
     tally.own.extend([False] * 3)
-    tally.add(episode, own=True)
+    tally.add(episode, alone=True)
     assert tally.success == 0.25
     assert tally.text(7) == "episodes 2  steps 7  success 0.25 (last 4)"
     for _ in range(RECENT):
-        tally.add(episode, own=True)
+        tally.add(episode, alone=True)
     assert tally.success == 1.0
 
 

@@ -23,22 +23,23 @@ from robolearn.errors import InputError
 from robolearn.policies.bundle import load_bundle
 from robolearn.policies.guided import GuidedConfig
 from robolearn.policies.visuomotor import VisuomotorConfig
-from robolearn.training import progress
+from robolearn.training import progress, shelf
 from robolearn.training import train as training
 from robolearn.training.run import TrainConfig, read_config
 from robolearn.training.seeds import FIRST_TRAINING_SEED
+from robolearn.training.shelf import load_batch
 from robolearn.training.tally import Clock
 from robolearn.training.train import NotKept, episode_wanted, train
 
 CONFIG = TrainConfig(
     "peg-insertion",
     {"image_size": 16, "observe": ("front", "q", "dq"), "episode_seconds": 3.0},
-    GuidedConfig(demonstrations=2, batch=16, free_share=1.0),
+    GuidedConfig(demonstrations=4, batch=16, free_share=1.0, scattered=1),
     VisuomotorConfig(channels=(4, 4), kernel=4, hidden=16),
     minutes=0.15,
     seed=5,
 )
-WORDS = "peg-insertion --image-size 16 --observe front q dq --episode-seconds 3 --learning.demonstrations 2 "
+WORDS = "peg-insertion --image-size 16 --observe front q dq --episode-seconds 3 --learning.demonstrations 4 "
 WORDS += "--learning.batch 16 --network.channels 4 4 --network.kernel 4 --network.hidden 16"
 PATIENCE = 120.0  # seconds for anything on a busy machine
 
@@ -48,6 +49,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything that happens from time to time happens within the few seconds of a test."""
     for name in ("PUBLISH", "TELL", "CHECKPOINT"):
         monkeypatch.setattr(training, name, 0.2)
+    monkeypatch.setattr(shelf, "BATCH", 40)
 
 
 def metrics(path: Path) -> list[dict[str, Any]]:
@@ -142,14 +144,14 @@ def test_a_training_leaves_all_that_it_should_and_nothing_else(
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "run"
     process = start(path, "--minutes", "5")
-    wait_for(lambda: (path / "checkpoint.pt").exists() and len(list(path.glob("episodes/*.npz"))) > 2)
+    wait_for(lambda: (path / "checkpoint.pt").exists() and list(path.glob("episodes/[0-9]*.npz")))
     collectors = children(process.pid)
     process.kill()
     process.communicate()
     wait_for(lambda: not running(collectors))  # they end with their parent
     before = metrics(path)
-    episodes = len(list(path.glob("episodes/[0-9]*.npz")))
-    assert list(path.glob("snapshots/*")) or episodes
+    episodes = sum(len(load_batch(file)) for file in path.glob("episodes/[0-9]*.npz"))
+    assert episodes > 4
 
     with pytest.raises(InputError, match="seed would change"):
         train(replace(read_config(path), seed=1), path, resume=True)
@@ -186,7 +188,7 @@ def test_ctrl_c_keeps_the_policy_and_leaves_no_process(tmp_path: Path) -> None:
     assert bundle.card["training"]["interrupted"] == "yes"
     assert bundle.card["training"]["gradient steps"] == metrics(path)[-1]["steps"]
     assert (path / "report.html").is_file()
-    assert list(path.glob("episodes/*.npz"))  # for --resume
+    assert list(path.glob("episodes/[0-9]*.npz"))  # for --resume
     assert not (path / "snapshots").exists()
 
 
@@ -349,14 +351,21 @@ def test_what_collectors_are_asked_for() -> None:
     assert (first.seed, first.policy, first.labels) == (6 * FIRST_TRAINING_SEED, None, True)
     assert first.noise == CONFIG.learning.noise
     assert first.changes["observe"] == ("front", "q", "dq", "state")
+    assert first.teacher_share == 0.0
     for free in (0.0, 0.25, 1.0):
-        config = replace(CONFIG, learning=GuidedConfig(free_share=free, teacher_share=0.4, policy_noise=0.2))
-        specs = [episode_wanted(config, problem, number, "policy") for number in range(400)]
-        assert {spec.noise for spec in specs} == {0.2}
-        assert {spec.teacher_share for spec in specs} <= {0.0, 0.4}
-        share = sum(spec.teacher_share == 0.0 for spec in specs) / 400
-        assert abs(share - free) < 0.08
+        learning = GuidedConfig(
+            free_share=free, teacher_share=0.4, policy_noise=0.2, scattered=2, scattered_steps=7
+        )
+        config = replace(CONFIG, learning=learning)
+        specs = [episode_wanted(config, problem, number, "policy") for number in range(900)]
         assert episode_wanted(config, problem, 7, "policy") == specs[7]
+        assert {spec.noise for spec in specs} == {0.2}
+        whole = [spec for spec in specs if not spec.scattered]
+        assert len(whole) == 300
+        assert {spec.steps for spec in whole} == {None}
+        assert {(spec.steps, spec.teacher_share) for spec in specs if spec.scattered} == {(7, 0.4)}
+        assert {spec.teacher_share for spec in whole} <= {0.0, 0.4}
+        assert abs(sum(spec.teacher_share == 0.0 for spec in whole) / 300 - free) < 0.09
 
 
 @pytest.mark.slow

@@ -77,8 +77,8 @@ def _table(name: str, found: dict[tuple[str, str], dict[int, Figures]], current:
 
 def _manner(found: dict[tuple[str, str], dict[int, Figures]], current: dict[str, str]) -> list[str]:
     """Means over training seeds of what is measured beside success; the experiments of the first table."""
-    titles = "| task | time to success | peak force | mean force | torque rate | drops | limiter, commonest cause |"
-    rows = [titles, "|" + "---|" * 7]
+    titles = ["task", "time to success", "peak force", "mean force", "torque rate", "drops", "limiter"]
+    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     first = next(iter(TABLES))
     for experiment in (experiment for experiment in EXPERIMENTS if first in experiment.tables):
         seeds, _ = _chosen(experiment, found, current)

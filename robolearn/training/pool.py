@@ -6,16 +6,18 @@ cluster engine can take its place: a specification names its policy by file, and
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import multiprocessing
 import os
 import pickle
 import signal
+import struct
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from robolearn.envs.base import ManipulationEnv
 
 TRIES = 3  # how many workers may die on one episode before the pool gives up
-AHEAD = 2  # specifications a worker holds: the one that it runs and the next, not to wait for its parent
+AHEAD = 16  # specifications a worker may hold: so many short episodes take as long as its parent may be busy
+PIPE = 2**20  # bytes that a worker may send while its parent does not listen
 
 
 class Pool(Protocol):
@@ -161,10 +164,10 @@ class LocalPool:
         deadline = time.monotonic() + timeout
         while True:
             patience = 0.0 if self._finished else max(deadline - time.monotonic(), 0.0)
-            by_connection = {worker.connection: worker for worker in self._workers}
-            heard: list[Any] = wait(list(by_connection), patience)
-            for connection in heard:
-                self._hear(by_connection[connection])
+            by_line = {worker.episodes: worker for worker in self._workers}
+            heard: list[Any] = wait(list(by_line), patience)
+            for line in heard:
+                self._hear(by_line[line])
             self._hand_out()
             if not heard and (self._finished or time.monotonic() >= deadline):
                 finished, self._finished = self._finished, []
@@ -172,10 +175,7 @@ class LocalPool:
 
     def close(self) -> None:
         for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
-            worker.connection.close()
+            worker.close()
         self._workers = []
 
     def __enter__(self) -> LocalPool:
@@ -191,7 +191,7 @@ class LocalPool:
             if len(worker.tickets) >= AHEAD:
                 return
             try:
-                worker.connection.send_bytes(self._letters[self._waiting[0]])
+                worker.specs.send_bytes(self._letters[self._waiting[0]])
             except OSError:  # it has died: the others go on, and `ready` finds out
                 self._replace(worker)
             else:
@@ -199,7 +199,7 @@ class LocalPool:
 
     def _hear(self, worker: _Worker) -> None:
         try:
-            ticket, episode, error = _receive(worker.connection)
+            ticket, episode, error = _receive(worker.episodes)
         except (EOFError, OSError):
             self._replace(worker)
             return
@@ -215,8 +215,7 @@ class LocalPool:
             raise RuntimeError(f"an episode failed ({spec}):\n{error}")
 
     def _replace(self, dead: _Worker) -> None:
-        dead.process.join()
-        dead.connection.close()
+        dead.close()
         code = dead.process.exitcode or 0
         self.deaths.append(code)
         if dead.tickets:
@@ -232,21 +231,31 @@ class LocalPool:
 
 
 class _Worker:
-    """A process, our end of the line to it, and the tickets that it holds, in the order of their turn."""
+    """A process, the lines to and from it, and the tickets that it holds, in the order of their turn."""
 
     def __init__(self) -> None:
         # Not fork: it would copy a process that has threads. Not one queue for all: a worker killed while it
         # holds the queue's lock would stop the others.
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
+        specs, self.specs = context.Pipe(duplex=False)
+        self.episodes, episodes = context.Pipe(duplex=False)
+        with contextlib.suppress(AttributeError, OSError):  # Linux: room for a whole short episode, or two
+            fcntl.fcntl(episodes.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
+        self.process = context.Process(target=_work, args=(specs, episodes), daemon=True)
         with _interrupts_held():
             self.process.start()
-        theirs.close()
+        specs.close()
+        episodes.close()
         self.tickets: deque[int] = deque()
 
+    def close(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.specs.close()
+        self.episodes.close()
 
-@contextmanager
+
+@contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Ctrl-C goes to every process of a terminal, but is the parent's: a child started here never gets it."""
     resource_tracker.ensure_running()  # starting a process starts it first, and that would let interrupts in
@@ -257,14 +266,14 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
-def _work(connection: Connection) -> None:
+def _work(specs: Connection, episodes: Connection) -> None:
     """What a worker process does until its parent closes the line or is gone."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported: with the first policy
     runner = Runner()
     sending: threading.Thread | None = None
     while True:
         try:
-            ticket, spec = pickle.loads(connection.recv_bytes())
+            ticket, spec = pickle.loads(specs.recv_bytes())
         except (EOFError, OSError):
             os._exit(0)
         episode: Episode | None = None
@@ -278,26 +287,49 @@ def _work(connection: Connection) -> None:
         if sending is not None:
             sending.join()
         # in a thread, so that the next episode begins while the parent is busy and does not listen
-        sending = threading.Thread(target=_send, args=(connection, (ticket, episode, error)), daemon=True)
+        sending = threading.Thread(target=_send, args=(episodes, (ticket, episode, error)), daemon=True)
         sending.start()
 
 
-def _send(connection: Connection, message: object) -> None:
-    """Send a message, its arrays as they lie in memory."""
+def _send(line: Connection, message: object) -> None:
+    """Send a message, its arrays as they lie in memory, in one call: what is sent never waits for the GIL."""
     arrays: list[pickle.PickleBuffer] = []
     head = pickle.dumps(message, protocol=5, buffer_callback=arrays.append)
+    parts = [memoryview(head), *(array.raw() for array in arrays)]
+    sizes = struct.pack(f"={1 + len(parts)}Q", len(parts), *(part.nbytes for part in parts))
+    left = [memoryview(sizes), *parts]
     try:
-        connection.send((head, len(arrays)))
-        for array in arrays:
-            connection.send_bytes(array.raw())
+        while left:
+            sent = os.writev(line.fileno(), left)
+            while left and sent >= left[0].nbytes:
+                sent -= left.pop(0).nbytes
+            if left:
+                left[0] = left[0][sent:]
     except OSError:  # the parent is gone
         os._exit(0)
 
 
-def _receive(connection: Connection) -> Any:
-    """Receive what `_send` sent."""
-    head, count = connection.recv()
-    return pickle.loads(head, buffers=[bytearray(connection.recv_bytes()) for _ in range(count)])
+def _receive(line: Connection) -> Any:
+    """Receive what `_send` sent; its arrays share one piece of memory."""
+    (count,) = struct.unpack("=Q", _read(line, 8))
+    sizes = struct.unpack(f"={count}Q", _read(line, 8 * count))
+    body, parts = _read(line, sum(sizes)), []
+    for size in sizes:
+        parts.append(body[:size])
+        body = body[size:]
+    return pickle.loads(parts[0], buffers=parts[1:])
+
+
+def _read(line: Connection, size: int) -> memoryview:
+    """The next bytes of a line; EOFError where it ends before."""
+    whole = memoryview(bytearray(size))
+    left = whole
+    while left:
+        got = os.readv(line.fileno(), [left])
+        if got == 0:
+            raise EOFError
+        left = left[got:]
+    return whole
 
 
 def default_workers() -> int:

@@ -1,20 +1,16 @@
-"""What a training writes beside its checkpoints: metrics, the replay's episodes, snapshots of the policy."""
+"""What a training writes beside its checkpoints: metrics, and snapshots of the policy for the collectors."""
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from robolearn.data.episode import Episode
-from robolearn.errors import InputError
 from robolearn.training.run import Run
-from robolearn.training.scribe import Say, Scribe
-
-BACKLOG = 32  # jobs of the scribe that wait for a slow disk; beyond it episodes are not kept for resuming
+from robolearn.training.scribe import Scribe
 
 
 class Recorder:
@@ -71,54 +67,6 @@ class Recorder:
         """Close the files, soon."""
         if self._tensorboard is not None:
             self._scribe.write("TensorBoard scalars", self._tensorboard.close)
-
-
-class EpisodeShelf:
-    """Episodes on disk, as many as the replay holds, so that a resumed run learns on from all of them.
-
-    Each is a file of `Episode.save`, named by its number in the run.
-    """
-
-    def __init__(self, directory: Path, capacity: int, scribe: Scribe, say: Say) -> None:
-        self._directory, self._capacity = directory, capacity
-        self._scribe, self._say = scribe, say
-        self._kept: deque[tuple[Path, int]] = deque()
-        self._steps = 0
-        self._skipped = 0
-
-    def load(self) -> Iterator[tuple[int, Episode]]:
-        """The episodes in the order of their numbers; damaged ones are named and left out."""
-        for path in sorted(self._directory.glob("*.npz")):
-            try:
-                episode = Episode.load(path)
-            except InputError as error:
-                self._say(str(error))
-                continue
-            self._keep(path, len(episode))
-            yield int(path.stem), episode
-
-    def add(self, number: int, episode: Episode) -> None:
-        """Keep an episode; where the disk is too slow for that, say so once and leave some out."""
-        if self._scribe.backlog > BACKLOG:
-            if not self._skipped:
-                self._say("the disk is too slow for the episodes: a resumed run would miss some of them")
-            self._skipped += 1
-            return
-        path = self._directory / f"{number:07d}.npz"
-        self._scribe.write("episodes", lambda: self._save(path, episode))
-        self._keep(path, len(episode))
-
-    def _save(self, path: Path, episode: Episode) -> None:
-        path.parent.mkdir(exist_ok=True)
-        episode.save(path)
-
-    def _keep(self, path: Path, steps: int) -> None:
-        self._kept.append((path, steps))
-        self._steps += steps
-        while self._steps - self._kept[0][1] >= self._capacity:
-            oldest, gone = self._kept.popleft()
-            self._steps -= gone
-            self._scribe.write("episodes", lambda path=oldest: path.unlink(missing_ok=True))  # type: ignore[misc]
 
 
 class Snapshots:

@@ -19,13 +19,16 @@ Observation = dict[str, NDArray[Any]]
 
 
 class Actor(Protocol):
-    """What chooses actions."""
+    """What chooses actions. It is shown every observation of an episode once, by `act` or by `observe`."""
 
     def reset(self) -> None:
         """Forget the past: an episode begins."""
 
     def act(self, observation: Observation) -> NDArray[np.float32]:
-        """The action for one observation, shape (a,)."""
+        """The action for the next observation, shape (a,)."""
+
+    def observe(self, observation: Observation) -> None:
+        """Take in the next observation: somebody else acts."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class EpisodeSpec:
         steps: the episode is cut off after so many, with the reason "cut"; None lets it end by itself.
 
     Raises:
-        InputError: a seed or a noise below zero, or a share that is none.
+        InputError: a seed or a noise below zero, a share that is none, or no steps.
     """
 
     task: str
@@ -63,6 +66,8 @@ class EpisodeSpec:
         checks.number("noise", self.noise, low=0.0)
         if checks.number("teacher_share", self.teacher_share, low=0.0) > 1.0:
             raise InputError(f"teacher_share is {self.teacher_share}; it must lie between 0 and 1")
+        if self.steps is not None:
+            checks.whole("steps", self.steps, 1)
 
 
 STRETCH = 12  # steps that the teacher or the policy acts on average before it is drawn anew who does
@@ -111,6 +116,8 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
         if actor is not None and rng.random() < 1.0 / STRETCH:
             taught = bool(rng.random() < spec.teacher_share)
         expert = env.teacher() if taught or spec.labels else None
+        if actor is not None and taught:
+            actor.observe(observation)
         action = expert if taught or actor is None else actor.act(observation)
         assert action is not None
         observation, reward, terminated, truncated, info = env.step(action + push)

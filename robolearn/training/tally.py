@@ -22,7 +22,7 @@ class Tally:
         episodes: that have come.
         frames: observations in them.
         resumed: how often the run was taken up again.
-        own: outcomes of the latest episodes in which the policy acted alone.
+        own: outcomes of the latest whole episodes in which the policy acted alone.
     """
 
     asked: int = 0
@@ -31,11 +31,11 @@ class Tally:
     resumed: int = 0
     own: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
 
-    def add(self, episode: Episode, own: bool) -> None:
-        """Count an episode, `own` if the policy acted alone."""
+    def add(self, episode: Episode, alone: bool) -> None:
+        """Count an episode; `alone` says whether it is a whole one in which only the policy acted."""
         self.episodes += 1
         self.frames += len(episode)
-        if own:
+        if alone:
             self.own.append(episode.outcome.success)
 
     @property

@@ -21,18 +21,19 @@ from robolearn.training.interrupts import Interrupts
 from robolearn.training.pool import LocalPool, default_workers
 from robolearn.training.problem import Problem, device_of, pose
 from robolearn.training.progress import Display, say
-from robolearn.training.records import EpisodeShelf, Recorder, Snapshots
+from robolearn.training.records import Recorder, Snapshots
 from robolearn.training.rollout import EpisodeSpec
 from robolearn.training.run import Run, TrainConfig
 from robolearn.training.scribe import Scribe
 from robolearn.training.seeds import FIRST_TRAINING_SEED
+from robolearn.training.shelf import EpisodeShelf
 from robolearn.training.tally import Clock, Every, Tally
 
 if TYPE_CHECKING:
     from robolearn.training.evaluation import Evaluation
 
-FIRST = 12  # demonstrations that the normalisation is taken from; learning begins then
-AHEAD = 2  # episodes asked of a collector: enough that it never waits, few enough that its policy is fresh
+FIRST = 100  # demonstrations that the normalisation is taken from; learning begins then
+AHEAD = 14  # episodes asked of a collector: enough that it never waits, few enough that its policy is fresh
 PUBLISH, TELL, CHECKPOINT = 3.0, 5.0, 15.0  # how often collectors get the policy, metrics a line, ... [s]
 
 
@@ -105,17 +106,17 @@ def learn(
 
     with Display(60.0 * config.minutes) as display, LocalPool(config.collectors) as pool:
         # where a run that was killed had come to
-        replay, tally = Replay(learning.capacity), Tally()
+        replay, tally = Replay(learning.capacity, problem.network.windows), Tally()
         learner = restore(state, problem.network, learning, device, rng, tally) if state else None
         scribe = Scribe(display.say)
         shelf = EpisodeShelf(run.episodes, learning.capacity, scribe, display.say)
         snapshots = Snapshots(run.snapshots, scribe)
         recorder = Recorder(run, scribe, learner.steps if learner else 0)
         held = 0  # episodes in the replay
-        for number, episode in shelf.load():
+        for episode in shelf.load():
             replay.add(episode)
             held += 1
-            tally.asked = max(tally.asked, number + 1)
+            tally.asked = max(tally.asked, episode.seed - first_seed(config) + 1)
         if resume:
             tally.resumed += 1
             tally.episodes, tally.frames = max(tally.episodes, held), max(tally.frames, replay.size)
@@ -135,9 +136,10 @@ def learn(
             # take in what they bring
             for spec, episode in pool.ready(0.5 if held < first else 0.0):
                 replay.add(episode)
-                shelf.add(spec.seed - first_seed(config), episode)
+                shelf.add(episode)
                 snapshots.returned(spec.policy)
-                tally.add(episode, own=spec.policy is not None and spec.teacher_share == 0.0)
+                helped = spec.policy is None or spec.teacher_share > 0.0
+                tally.add(episode, alone=not helped and not spec.scattered)
                 held += 1
             for code in pool.deaths[deaths:]:
                 display.say(f"a collector died (exit code {code}): another one does its episodes again")
@@ -171,6 +173,7 @@ def learn(
         if learner is not None:
             recorder.write(learner.steps, metrics(clock, learner, tally))
             run.save_later(scribe, checkpoint(clock, learner, rng, tally))
+        shelf.flush()
         recorder.finish()
         scribe.finish()
     return learner, tally, clock
@@ -239,17 +242,25 @@ def first_seed(config: TrainConfig) -> int:
 
 
 def episode_wanted(config: TrainConfig, problem: Problem, number: int, acting: str | None) -> EpisodeSpec:
-    """What a collector is asked for: the disturbed teacher's episode where there is no policy to act yet.
+    """What a collector is asked for as episode `number` of a training, with the policy `acting` if any.
 
-    Later a share of the episodes is left to the policy alone; in the others the teacher acts in between.
+    Whole episodes are mixed with short ones from scattered starts. A policy is left alone in a share of the
+    whole ones; otherwise the teacher acts in between.
     """
     learning, seed = config.learning, first_seed(config) + number
-    if acting is None:
-        return EpisodeSpec(config.task, problem.collected, seed, noise=learning.noise, labels=True)
-    free = np.random.default_rng([seed, 2]).random() < learning.free_share
-    share = 0.0 if free else learning.teacher_share
-    noise = learning.policy_noise
-    return EpisodeSpec(config.task, problem.collected, seed, acting, share, noise, labels=True)
+    short = number % (learning.scattered + 1) != 0
+    alone = not short and np.random.default_rng([seed, 2]).random() < learning.free_share
+    return EpisodeSpec(
+        config.task,
+        problem.collected,
+        seed,
+        acting,
+        teacher_share=0.0 if acting is None or alone else learning.teacher_share,
+        noise=learning.noise if acting is None else learning.policy_noise,
+        labels=True,
+        scattered=short,
+        steps=learning.scattered_steps if short else None,
+    )
 
 
 class NotKept(OSError):

@@ -63,7 +63,8 @@ def run_train(words: list[str]) -> int:
         print(_usage())
         return 0 if words else 2
     config, options = read_words(words)
-    path = options.resume or options.run or Path("runs") / f"{config.task}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = f"{config.task.rpartition(':')[2].lower()}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path = options.resume or options.run or Path("runs") / name
     command = shlex.join(["robolearn", "train", *words])
     try:
         result = train(config, path, resume=options.resume is not None, command=command, started=started)
