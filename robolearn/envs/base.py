@@ -37,6 +37,7 @@ Array = NDArray[np.float64]
 
 TOUCH = 1e-3  # a scattered hand may not reach deeper than this into anything [m]
 SCENES_KEPT = 128
+_NOTHING: Array = np.zeros(0)
 
 
 class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]]):
@@ -219,6 +220,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
             self._now = until
             if self._now == self._due:
                 self._keep_moment()
+        self._follow()
         self._index += 1
 
         diverged = self.scene.path.diverged
@@ -244,6 +246,10 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
             steps: physics steps.
         """
         self.scene.path.advance(torque, width, steps)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Bring the frames to where the physics is."""
         if not self.scene.path.diverged:
             mujoco.mj_kinematics(self.model, self.data)
             mujoco.mj_comPos(self.model, self.data)
@@ -351,7 +357,9 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         before = data.qpos.copy(), data.qvel.copy()
         posture = self._start + self.np_random.normal(0.0, 0.1, self.arm.n)
         try:
-            data.qpos[handles.qpos] = reach(model, data, handles, self.arm, position, rotation, posture=posture)
+            data.qpos[handles.qpos] = reach(
+                model, data, handles, self.arm, position, rotation, posture=posture
+            )
         except InputError:
             data.qpos[:] = before[0]
             mujoco.mj_forward(model, data)
@@ -405,7 +413,10 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
     def _keep_moment(self) -> None:
         """Keep the present for the observation that shows it; of a world that flew apart, what was before."""
         if not self.scene.path.diverged:
-            state = self.privileged() if "state" in self.config.observe else np.zeros(0)
+            state = _NOTHING
+            if "state" in self.config.observe:
+                self._follow()
+                state = self.privileged()
             self._latest = Moment.of(self.scene, state)
         self._moments.append(self._latest)
         self._kept += 1

@@ -80,10 +80,10 @@ def make_command(kind: str, action: NDArray[Any], env: ManipulationEnv) -> Comma
 
 class _Torque:
     def __init__(self, env: ManipulationEnv, torque: Array, width: float) -> None:
-        self._env, self._torque, self._width = env, torque, width
+        self._path, self._torque, self._width = env.scene.path, torque, width
 
     def run(self, steps: int) -> None:
-        self._env.advance(self._torque, self._width, steps)
+        self._path.advance(self._torque, self._width, steps)
 
 
 class _Feedback:

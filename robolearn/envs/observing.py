@@ -170,7 +170,8 @@ def _reading(
     if item == "tau":
         return moment.tau
     if item == "gripper":
-        return np.array([moment.qpos[handles.finger_qpos].sum(), moment.qvel[handles.finger_dof].sum()])
+        (q, other_q), (dq, other_dq) = handles.finger_qpos, handles.finger_dof
+        return np.array([moment.qpos[q] + moment.qpos[other_q], moment.qvel[dq] + moment.qvel[other_dq]])
     if item == "wrench":
         return np.concatenate(
             [
