@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ def small_contract(**changes: Any) -> Contract:
     return _contracts[key]
 
 
-def small_network(contract: Contract | None = None, seed: int = 0) -> Visuomotor:
+def small_network(
+    contract: Contract | None = None, seed: int = 0, config: VisuomotorConfig = CONFIG
+) -> Visuomotor:
     """A network for a contract, with random weights and normalisation."""
     contract = contract or small_contract()
     torch.manual_seed(seed)
     network = Visuomotor(
-        CONFIG,
+        config,
         {camera.name: (camera.height, camera.width) for camera in contract.cameras},
         {channel.name: channel.size for channel in contract.proprioception},
         11,
@@ -46,8 +49,11 @@ def small_network(contract: Contract | None = None, seed: int = 0) -> Visuomotor
     return network.eval()
 
 
-def save_small(path: Path, seed: int = 0, card: dict[str, Any] | None = None) -> Visuomotor:
+def save_small(
+    path: Path, seed: int = 0, card: dict[str, Any] | None = None, config: VisuomotorConfig = CONFIG
+) -> Visuomotor:
     """Write a bundle of a small network; returns the network."""
-    network = small_network(seed=seed)
-    save_bundle(path, network, small_contract(), TASK, CHANGES, card or {})
+    network = small_network(seed=seed, config=config)
+    contract = replace(small_contract(), history=config.history)
+    save_bundle(path, network, contract, TASK, CHANGES, card or {})
     return network

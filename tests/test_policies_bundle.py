@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_policies import CHANGES, TASK, save_small, small_contract, small_network
+from small_policies import CHANGES, CONFIG, TASK, save_small, small_contract, small_network
 
 from robolearn.errors import InputError
 from robolearn.policies import bundle as bundles
@@ -61,6 +61,28 @@ def test_what_was_saved_acts_as_before(tmp_path: Path) -> None:
     assert loaded.card == {"command": "robolearn train grasp", "minutes": 4.0}
     assert not loaded.network.training
     assert {file.name for file in (tmp_path / "b").iterdir()} == FILES
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_policy_that_looks_back_comes_back_as_one(tmp_path: Path, recurrent: bool) -> None:
+    config = replace(CONFIG, history=3, recurrent=recurrent)
+    network = save_small(tmp_path / "b", config=config)
+    loaded = load_bundle(tmp_path / "b")
+    assert (loaded.contract.history, loaded.network.config) == (3, config)
+    batch = random_observations(small_network(), 4)
+    for i in range(4):
+        observation = {name: values[i] for name, values in batch.items()}
+        np.testing.assert_array_equal(loaded.network.act(observation), network.act(observation))
+    with pytest.raises(InputError, match="history: 3 against 1"):
+        save_bundle(tmp_path / "c", network, small_contract(), TASK, CHANGES, {})
+
+
+def test_a_bundle_from_before_networks_could_look_back(saved: Path) -> None:
+    edit(
+        saved / "bundle.json",
+        lambda head: [head["network"]["config"].pop(k) for k in ("history", "recurrent")],
+    )
+    assert load_bundle(saved).network.config == CONFIG
 
 
 def test_the_hash_is_that_of_the_weights(saved: Path) -> None:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small_policies import save_small
+from small_policies import CONFIG, save_small, small_network
 
 from robolearn import cli
 from robolearn.contract import Contract
@@ -45,6 +46,20 @@ def test_onnxruntime_acts_as_the_network_does(bundle: Bundle, exported: Path, ba
     assert actions.shape == (batch, bundle.contract.action.length)
     assert np.abs(actions - np.stack(expected)).max() < 1e-4
     assert set(np.unique(actions[:, -1])) <= {-1.0, 1.0}
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_a_policy_that_looks_back_takes_windows(tmp_path: Path, recurrent: bool) -> None:
+    save_small(tmp_path / "b", config=replace(CONFIG, history=3, recurrent=recurrent))
+    back = load_bundle(tmp_path / "b")
+    export_onnx(back, tmp_path / "policy.onnx")
+    episode = random_observations(small_network(), 5)  # by chance one after another
+    names = [*back.network.cameras, *back.network.channels]
+    for step in range(5):
+        action = back.network.act({name: episode[name][step] for name in names})
+        past = [max(step - lag, 0) for lag in (2, 1, 0)]
+        inputs = {name: episode[name][past if name in back.network.windows else step][None] for name in names}
+        assert np.abs(run_onnx(tmp_path / "policy.onnx", inputs) - action).max() < 1e-4
 
 
 def test_it_closes_and_opens_the_gripper(bundle: Bundle, tmp_path: Path) -> None:
