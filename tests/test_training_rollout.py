@@ -115,6 +115,8 @@ def test_the_teacher_takes_its_share_of_the_steps_in_stretches(env: Manipulation
         sources.append(episode.source)
     steps = np.concatenate(sources)
     assert set(steps) == {Source.POLICY, Source.TEACHER}
+    # the policy is shown what it does not act on, so that one with a memory misses nothing
+    assert (held.actions, held.looks) == ((steps == Source.POLICY).sum(), (steps == Source.TEACHER).sum())
     changes = sum(int((np.diff(source.astype(int)) != 0).sum()) for source in sources)
     assert 8 < changes < len(steps) / 8  # it is drawn every 12 steps on average who acts
     for share, alone in ((0.0, Source.POLICY), (1.0, Source.TEACHER)):
