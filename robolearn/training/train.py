@@ -82,15 +82,17 @@ def train(
     torch.set_num_threads(1)
     torch.manual_seed(config.seed)
     device, problem = device_of(config.device), pose(config)
+    replay = Replay(config.learning.capacity, problem.network.windows)
     opened = (Run.reopen if resume else Run.create)(path, config, command)
     with opened as run, Interrupts() as interrupts:
-        learner, tally, clock = learn(config, problem, device, run, interrupts, started, resume)
+        learner, tally, clock = learn(config, problem, replay, device, run, interrupts, started, resume)
         return finish(config, problem, run, interrupts, learner, tally, clock)
 
 
 def learn(
     config: TrainConfig,
     problem: Problem,
+    replay: Replay,
     device: torch.device,
     run: Run,
     interrupts: Interrupts,
@@ -106,7 +108,7 @@ def learn(
 
     with Display(60.0 * config.minutes) as display, LocalPool(config.collectors) as pool:
         # where a run that was killed had come to
-        replay, tally = Replay(learning.capacity, problem.network.windows), Tally()
+        tally = Tally()
         learner = restore(state, problem.network, learning, device, rng, tally) if state else None
         scribe = Scribe(display.say)
         shelf = EpisodeShelf(run.episodes, learning.capacity, scribe, display.say)
