@@ -51,8 +51,8 @@ class GuidedConfig:
     policy_noise: float = 0.1
     teacher_share: float = 0.4
     free_share: float = 0.3
-    scattered: int = 8
-    scattered_steps: int = 6
+    scattered: int = 20
+    scattered_steps: int = 4
     recolour: float = 0.5
     batch: int = 64
     learning_rate: float = 2e-3
