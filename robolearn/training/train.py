@@ -171,11 +171,11 @@ def learn(
         # the time is over, or a person has seen enough
         if interrupts.asked:
             display.say("interrupted: keeping what there is (Ctrl-C again stops at once)")
-        pool.close()
         if learner is not None:
             recorder.write(learner.steps, metrics(clock, learner, tally))
             run.save_later(scribe, checkpoint(clock, learner, rng, tally))
         shelf.flush()
+        pool.close()  # last: on a busy machine it takes seconds to be rid of a process
         recorder.finish()
         scribe.finish()
     return learner, tally, clock
@@ -198,7 +198,7 @@ def finish(
     from robolearn.training.report import write_report
 
     if learner is None:
-        say("there is no policy yet, so none is kept")
+        say(f"learning had not begun after {clock.seconds:.0f} s: there is no policy to keep")
         return Result(None, interrupts.asked)
     run.tidy(finished=not interrupts.asked)  # before the rest: it may be what fills the disk
     card = {

@@ -160,7 +160,7 @@ def _show(result: Result, path: Path, json: bool) -> None:
         print(f"report   {result.report}")
     if result.interrupted:
         print(f"go on    robolearn train --resume {path}")
-    elif evaluation is None:
+    elif evaluation is None and result.bundle is not None:
         print(f"next     robolearn evaluate {path}")
 
 
