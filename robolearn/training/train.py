@@ -107,6 +107,9 @@ def learn(
         raise InputError(f"{run.path} has used its {config.minutes:g} minutes; --minutes gives it more")
 
     with Display(60.0 * config.minutes) as display, LocalPool(config.collectors) as pool:
+        # while the collectors start: what torch imports only for its first optimiser takes a second, too
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+
         # where a run that was killed had come to
         tally = Tally()
         learner = restore(state, problem.network, learning, device, rng, tally) if state else None
