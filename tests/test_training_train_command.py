@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from robolearn import cli
 from robolearn.errors import InputError
 from robolearn.policies.guided import GuidedConfig
 from robolearn.policies.visuomotor import VisuomotorConfig
+from robolearn.training import train_command
 from robolearn.training.run import Run, TrainConfig
+from robolearn.training.train import NotKept, Result
 from robolearn.training.train_command import MINUTES, RunOptions, read_words
 
 
@@ -119,3 +122,57 @@ def test_tasks_are_listed_with_their_parameters(capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr().out
     for word in ("grasp", "peg-insertion", "clearance", "trapezoid", "[m]", "randomisation"):
         assert word in shown
+
+
+@pytest.mark.parametrize(
+    ("result", "status", "shown"),
+    [
+        (Result(Path("r/bundle"), False, None, Path("r/report.html")), 0, "next     robolearn evaluate r\n"),
+        (Result(Path("r/bundle"), True, None, Path("r/report.html")), 130, "robolearn train --resume r\n"),
+        (Result(None, True), 130, "robolearn train --resume r\n"),
+        (Result(None, False), 1, ""),
+        (NotKept("no space anywhere"), 1, ""),
+    ],
+)
+def test_the_result_is_said_and_in_the_exit_status(
+    result: Result | NotKept,
+    status: int,
+    shown: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked: dict[str, object] = {}
+
+    def train(config: TrainConfig, path: Path, **options: object) -> Result:
+        asked.update(options, path=path)
+        if isinstance(result, NotKept):
+            raise result
+        return result
+
+    monkeypatch.setattr(train_command, "train", train)
+    assert cli.main(["train", "grasp", "--run", "r"]) == status
+    captured = capsys.readouterr()
+    assert captured.out.endswith(shown)
+    assert asked["command"] == "robolearn train grasp --run r"
+    assert asked["path"] == Path("r")
+    assert asked["resume"] is False
+    if isinstance(result, NotKept):
+        assert captured.err == "robolearn: no space anywhere\n"
+    else:
+        assert cli.main(["train", "grasp", "--run", "r", "--json"]) == status
+        found = json.loads(capsys.readouterr().out)
+        assert found["interrupted"] is result.interrupted
+        assert found["bundle"] == (None if result.bundle is None else "r/bundle")
+
+
+def test_a_run_that_is_not_named_gets_its_tasks_name_and_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths: list[Path] = []
+
+    def train(config: TrainConfig, path: Path, **options: object) -> Result:
+        paths.append(path)
+        return Result(None, False)
+
+    monkeypatch.setattr(train_command, "train", train)
+    cli.main(["train", "peg-insertion"])
+    assert paths[0].parent == Path("runs")
+    assert re.fullmatch(r"peg-insertion-\d{8}-\d{6}", paths[0].name)
