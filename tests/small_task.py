@@ -43,7 +43,7 @@ class BallEnv(ManipulationEnv):
         ball.add_freejoint(name="ball")
         ball.add_geom(
             name="ball",
-            type=mujoco.mjtGeom.mjGEOM_SPHERE.value,
+            type=mujoco.mjtGeom.mjGEOM_SPHERE,
             size=[BALL_RADIUS, 0, 0],
             mass=0.05,
             rgba=[0.1, 0.1, 0.9, 1],
@@ -53,7 +53,7 @@ class BallEnv(ManipulationEnv):
         flag = spec.worldbody.add_body(name="flag", mocap=True)
         flag.add_geom(
             name="flag",
-            type=mujoco.mjtGeom.mjGEOM_SPHERE.value,
+            type=mujoco.mjtGeom.mjGEOM_SPHERE,
             size=[FLAG_RADIUS, 0, 0],
             rgba=FLAG_COLOUR,
             contype=0,

@@ -151,8 +151,8 @@ class MeshEnv(BallEnv):
         colour = np.array([[[200, 40, 40]], [[40, 40, 200]]][bool(key)], np.uint8)
         spec.add_texture(
             name="paint",
-            type=mujoco.mjtTexture.mjTEXTURE_CUBE.value,
-            builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT.value,
+            type=mujoco.mjtTexture.mjTEXTURE_CUBE,
+            builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
             rgb1=colour[0] / 255,
             width=8,
             height=48,
@@ -161,7 +161,7 @@ class MeshEnv(BallEnv):
         paint.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = "paint"
         body = spec.worldbody.add_body(pos=[0.4, -0.2, 0.05])
         body.add_geom(
-            type=mujoco.mjtGeom.mjGEOM_MESH.value,
+            type=mujoco.mjtGeom.mjGEOM_MESH,
             meshname="block",
             material="paint",
             contype=0,

@@ -25,7 +25,7 @@ from robolearn.envs.commands import Command, command_size, command_space, make_c
 from robolearn.envs.config import CHANNELS, DEPTH, TaskConfig, channels, check, views_of
 from robolearn.envs.kinematics import DOWN, reach
 from robolearn.envs.observing import Moment, Observer
-from robolearn.envs.randomisation import CLEAN, tier
+from robolearn.envs.randomisation import tier
 from robolearn.envs.scene import STATE_DELAY, Scene, compile_scene
 from robolearn.envs.views import VIDEO
 from robolearn.errors import InputError, choose
@@ -300,7 +300,10 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
 
     def contract(self, history: int = 1) -> Contract:
         """What a policy trained here requires of whoever runs it; privileged state is no part of it."""
-        n, nominal, config = self.arm.n, CLEAN, self.config
+        n, config = self.arm.n, self.config
+        ranges = {"observation": self.randomisation.observation_delay, "action": self.randomisation.action_delay}
+        delays = {name: (low + high) / 2 for name, (low, high) in ranges.items()}
+        spread = max((high - low) / 2 for low, high in ranges.values())
         known = channels(n)
         cameras = []
         for item in config.observe:
@@ -314,7 +317,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
                     frame=view.frame,
                     position=view.position,
                     quaternion=tuple(view.optical_quaternion.tolist()),
-                    delay=nominal.observation_delay[0],
+                    delay=delays["observation"],
                     encoding="rgb8" if item in self.views else "depth",
                 )
                 cameras.append(camera)
@@ -329,11 +332,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
             control_rate=config.control_rate,
             filter_rate=config.filter_rate,
             limiter={k: tuple(v) if isinstance(v, list) else v for k, v in limiter.items()},
-            delays={
-                "observation": nominal.observation_delay[0],
-                "action": nominal.action_delay[0],
-                "state": STATE_DELAY,
-            },
+            delays={**delays, "state": STATE_DELAY},
+            delay_tolerance=max(spread, 0.01),
             history=history,
         )
 

@@ -68,11 +68,15 @@ def compile_scene(
     spec = mujoco.MjSpec()
     spec.compiler.degree = False
     option = spec.option
-    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST.value
-    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC.value
+    option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     option.impratio = 10.0
     # a reset inside mj_step would hide a divergence; the torque path looks for it and ends the episode
     option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    if hasattr(mujoco.mjtEnableBit, "mjENBL_MULTICCD"):
+        # a face on a face needs more than one contact point; MuJoCo 3 has to be asked, later it is a matter
+        # of course
+        option.enableflags |= int(mujoco.mjtEnableBit.mjENBL_MULTICCD)
     spec.memory = MEMORY
     add_surroundings(spec)
     hand = add_arm(spec, arm)

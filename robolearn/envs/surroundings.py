@@ -29,6 +29,7 @@ _CHANGED = (
     "light_diffuse",
     "dof_frictionloss",
 )
+_OFFSETS = ("cam_pos0", "cam_poscom0", "light_pos0", "light_poscom0")
 
 
 def add_surroundings(spec: mujoco.MjSpec) -> None:
@@ -42,8 +43,8 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
     spec.stat.extent = 1.0
     spec.add_texture(
         name="pattern",
-        type=mujoco.mjtTexture.mjTEXTURE_2D.value,
-        builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT.value,
+        type=mujoco.mjtTexture.mjTEXTURE_2D,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,
         rgb1=[1, 1, 1],
         width=_TEXTURE_SIZE,
         height=_TEXTURE_SIZE,
@@ -57,11 +58,11 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
         diffuse=[0.55, 0.55, 0.55],
         specular=[0.1, 0.1, 0.1],
         castshadow=True,
-        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL.value,
+        type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL,
     )
     world.add_geom(
         name=TABLE,
-        type=mujoco.mjtGeom.mjGEOM_BOX.value,
+        type=mujoco.mjtGeom.mjGEOM_BOX,
         size=[0.6, 0.7, 0.05],
         pos=[0.35, 0.0, -0.05],
         rgba=[0.62, 0.60, 0.57, 1.0],
@@ -73,7 +74,7 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
         body = world.add_body(name=f"distractor{index}", pos=[0.0, 0.6, 0.03])
         body.add_geom(
             name=f"distractor{index}",
-            type=kinds[index % 3].value,
+            type=kinds[index % 3],
             size=[0.03, 0.03, 0.03],
             rgba=[0.5, 0.5, 0.5, 0.0],
             contype=0,
@@ -100,6 +101,8 @@ class Surroundings:
         start = int(model.tex_adr[model.texture("pattern").id])
         self._pixels = slice(start, start + _TEXTURE_SIZE**2 * 3)
         self._distractors = [model.body(f"distractor{i}").id for i in range(DISTRACTORS)]
+        self._extent = model.stat.extent
+        self._offsets = {name: getattr(model, name).copy() for name in _OFFSETS}
         self._scaled = False
 
     def apply(self, sampled: dict[str, Any], arm_dof: NDArray[np.int_]) -> None:
@@ -148,4 +151,8 @@ class Surroundings:
             model.body_inertia[self._loose] *= sampled["mass_scale"]
         if scaled or self._scaled:  # quantities that the compiler derived from masses
             mujoco.mj_setConst(model, self._data)
+            # MuJoCo 3 derives these anew, too, although no mass is in them; the clipping planes hang on the extent
+            model.stat.extent = self._extent
+            for name in _OFFSETS:
+                getattr(model, name)[:] = self._offsets[name]
         self._scaled = scaled
