@@ -49,6 +49,15 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
         width=_TEXTURE_SIZE,
         height=_TEXTURE_SIZE,
     )
+    spec.add_texture(  # for people; policies see black where there is nothing
+        name="sky",
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.86, 0.89, 0.93],
+        rgb2=[0.55, 0.60, 0.68],
+        width=64,
+        height=64,
+    )
     pattern = spec.add_material(name="pattern", texrepeat=[3, 3])
     pattern.textures[int(mujoco.mjtTextureRole.mjTEXROLE_RGB)] = "pattern"
     world.add_light(
@@ -151,7 +160,7 @@ class Surroundings:
             model.body_inertia[self._loose] *= sampled["mass_scale"]
         if scaled or self._scaled:  # quantities that the compiler derived from masses
             mujoco.mj_setConst(model, self._data)
-            # MuJoCo 3 derives these anew, too, although no mass is in them; the clipping planes hang on the extent
+            # MuJoCo 3 derives these anew, too, though no mass is in them; clipping planes follow the extent
             model.stat.extent = self._extent
             for name in _OFFSETS:
                 getattr(model, name)[:] = self._offsets[name]

@@ -70,7 +70,7 @@ class View:
         return quaternion
 
 
-VIDEO = View("video", "base", (1.25, -0.75, 0.65), (0.42, 0.0, 0.15), (0, 0, 1), 0.75, 480, 480)
+VIDEO = View("video", "base", (1.2, -0.75, 0.6), (0.42, 0.0, 0.17), (0, 0, 1), 0.6, 480, 480)
 """What people see of every task; no observation."""
 
 
