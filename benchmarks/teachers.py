@@ -3,9 +3,9 @@
 Episodes run without cameras. The interval is Wilson's, at 95%. Peak forces are those of the wrist, against
 what it reads before the episode, in single physics steps: a blow of a few milliseconds counts in full.
 
-    python benchmarks/teachers.py                               # everything, 100 episodes each: 3 minutes on
-    one core python benchmarks/teachers.py --only peg-insertion --episodes 500 --workers 2 --json python
-    benchmarks/teachers.py --only "grasp rich"           # what has all of these words in its name
+    python benchmarks/teachers.py                        # everything, 100 episodes each
+    python benchmarks/teachers.py --only peg-insertion --episodes 500 --workers 2 --json
+    python benchmarks/teachers.py --only "grasp rich"    # what has all of these words in its name
 """
 
 from __future__ import annotations
