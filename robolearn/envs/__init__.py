@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-if __name__ != "robolearn.envs":  # reached through the link `envs` of the repository: every class would exist twice
+# reached through the link `envs` of the repository every class would exist twice
+if __name__ != "robolearn.envs":
     raise ImportError(f"{__name__!r} is a link for readers: import robolearn.envs instead")
 
 import gymnasium

@@ -301,7 +301,10 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
     def contract(self, history: int = 1) -> Contract:
         """What a policy trained here requires of whoever runs it; privileged state is no part of it."""
         n, config = self.arm.n, self.config
-        ranges = {"observation": self.randomisation.observation_delay, "action": self.randomisation.action_delay}
+        ranges = {
+            "observation": self.randomisation.observation_delay,
+            "action": self.randomisation.action_delay,
+        }
         delays = {name: (low + high) / 2 for name, (low, high) in ranges.items()}
         spread = max((high - low) / 2 for low, high in ranges.values())
         known = channels(n)

@@ -63,7 +63,9 @@ class GraspEnv(ManipulationEnv):
     state_size: ClassVar[int] = 11
     start_position: ClassVar[tuple[float, float, float]] = (0.48, 0.0, 0.24)
 
-    def __init__(self, config: GraspConfig | None = None, render_mode: str | None = None, **changes: Any) -> None:
+    def __init__(
+        self, config: GraspConfig | None = None, render_mode: str | None = None, **changes: Any
+    ) -> None:
         config = config or GraspConfig()
         self._library = objects_of(changes.get("objects", config.objects))
         count = changes.get("count", config.count)
@@ -93,7 +95,8 @@ class GraspEnv(ManipulationEnv):
             radius = float(np.linalg.norm([thing.support(axis) for axis in np.eye(3)]))
             for _ in range(200):
                 xy = np.array([rng.uniform(*AREA[0]), rng.uniform(*AREA[1])])
-                # in a clutter objects may touch, but none starts inside another; after many tries the crowd is accepted on a pile
+                # in a clutter objects may touch, but none starts inside another; after many tries the crowd
+                # is accepted on a pile
                 if all(np.linalg.norm(xy - other) > radius + reach for other, reach in placed):
                     break
             lift = 0.0 if not placed or self._free(xy, radius, placed) else 0.05 * slot
@@ -101,7 +104,7 @@ class GraspEnv(ManipulationEnv):
             position, quaternion = resting_pose(rest, xy, float(rng.uniform(-np.pi, np.pi)))
             self._rest_height[slot] = position[2]
             start = int(model.joint(model.body_jntadr[self._bodies[slot]]).qposadr[0])
-            data.qpos[start : start + 3] = position + [0.0, 0.0, lift + 2e-4]
+            data.qpos[start : start + 3] = position + [0.0, 0.0, lift + 2e-4]  # noqa: RUF005  (an array)
             data.qpos[start + 3 : start + 7] = quaternion
         self._pads = {model.geom("left_pad").id: 0, model.geom("right_pad").id: 1}
         self.sampled |= {"objects": [thing.name for thing in self._objects]}
@@ -109,7 +112,7 @@ class GraspEnv(ManipulationEnv):
             self._scatter()
 
     def _scatter(self) -> None:
-        """Bring the open hand somewhere over an object: the higher, the farther to the side and the more turned."""
+        """Bring the open hand over an object: the higher, the farther to the side and the more turned."""
         rng = self.np_random
         for _ in range(SCATTER_TRIES):
             mujoco.mj_forward(self.model, self.data)
@@ -121,14 +124,16 @@ class GraspEnv(ManipulationEnv):
             tilt = np.append(rng.normal(0.0, 0.03, 2), 0.0)
             drift = -0.3 * rng.uniform(0.0, 5.0) * aside + rng.normal(0.0, 0.02, 3)
             twist = np.concatenate([goal @ drift, rng.normal(0.0, 0.15, 3)])
-            if self.bring_hand(point + goal @ aside, goal @ yaw_rotation(yaw) @ rotation_from_vector(tilt), twist):
+            if self.bring_hand(
+                point + goal @ aside, goal @ yaw_rotation(yaw) @ rotation_from_vector(tilt), twist
+            ):
                 return
 
     @staticmethod
     def _free(xy: Array, radius: float, placed: list[tuple[Array, float]]) -> bool:
         return all(bool(np.linalg.norm(xy - other) > radius + reach) for other, reach in placed)
 
-    # --- judging ----------------------------------------------------------------------------------------------------------
+    # --- judging ------------------------------------------------------------------------------------------
 
     def _heights(self) -> Array:
         """How far each object is above where it rested [m], shape (count,)."""
@@ -145,7 +150,9 @@ class GraspEnv(ManipulationEnv):
 
     def failure(self) -> str | None:
         position = self.data.xpos[self._bodies]
-        gone = (position[:, 2] < -0.05).all() or (np.abs(position[:, :2] - [0.5, 0.0]) > [0.4, 0.5]).any(axis=1).all()
+        gone = (position[:, 2] < -0.05).all() or (
+            (np.abs(position[:, :2] - [0.5, 0.0]) > [0.4, 0.5]).any(axis=1).all()
+        )
         return "lost" if gone else None
 
     def gripped(self, slot: int) -> bool:
@@ -169,10 +176,14 @@ class GraspEnv(ManipulationEnv):
             "lifted": float(height >= LIFT),
         }
 
-    # --- the teacher ------------------------------------------------------------------------------------------------------
+    # --- the teacher --------------------------------------------------------------------------------------
 
     def _target(self) -> tuple[int, Array, Array, float]:
-        """The grasp nearest to the hand: object, grip point (3,) [m], hand rotation (3, 3), object width there [m]."""
+        """The grasp nearest to the hand.
+
+        Returns:
+            object, grip point (3,) [m], hand rotation (3, 3), object width there [m].
+        """
         grip, hand = self.grip_pose()
         velocity = np.zeros(6)
         mujoco.mj_objectVelocity(
@@ -202,8 +213,8 @@ class GraspEnv(ManipulationEnv):
         return best[1:]
 
     def privileged(self) -> Array:
-        """Of the grasp that the teacher would take: grip point relative to the hand (3) [m], grip point (3) [m], rotation vector to it
-        (3) [rad], width (1) [m], whether both pads hold (1); shape (11,)."""
+        """Of the grasp that the teacher would take: grip point relative to the hand (3) [m], grip point (3)
+        [m], rotation vector to it (3) [rad], width (1) [m], whether both pads hold (1); shape (11,)."""
         slot, point, goal, width = self._target()
         grip, hand = self.grip_pose()
         return np.concatenate(
@@ -215,7 +226,8 @@ class GraspEnv(ManipulationEnv):
         grip, hand = self.grip_pose()
         slot, point, goal, width = self._target()
         turn = float(np.linalg.norm(rotation_error(goal, hand)))
-        away = goal.T @ (point - grip)  # in the axes of the hand as it should be: along the pads, closing, approach
+        # in the axes of the hand as it should be: along the pads, closing, approach
+        away = goal.T @ (point - grip)
         room = max((self.arm.gripper.max_width - width) / 2 - PAD_ROOM, 0.004)
         closing = self.width < self.arm.gripper.max_width - 0.004
         reach = 2.0 if closing else 1.0  # once the fingers move they go on unless the object has slipped away
@@ -229,7 +241,8 @@ class GraspEnv(ManipulationEnv):
             weight = np.array([0.0, 0.0, 9.81 * self.model.body_mass[self._bodies[slot]]])
             torque = self.scene.control.torque(self.data, grip, hand, aim, _upright(hand), weight)
             return self.action_of(self.overcome_friction(torque), 1.0)
-        # a funnel over the object: what its fingers would not clear keeps the hand up, everything else is mended on the way down
+        # a funnel over the object: what its fingers would not clear keeps the hand up, everything else is
+        # mended on the way down
         back = 0.0 if at_object else float(np.clip(3.0 * off, 0.0, 0.06))
         aim = point - back * goal[:, 2]
         torque = self.scene.control.torque(self.data, grip, hand, aim, goal)

@@ -1,8 +1,8 @@
 """Peg insertion: the arm holds a peg and puts it into a hole whose place it has to see.
 
-The peg is held by friction between two flat pads, somewhat shifted and tilted, as picked up in a hurry: along the hand's x and z axes
-and about the closing axis, the three ways in which flat pads leave a peg free. The classic is the trapezoid of Levine et al. (JMLR
-17(39), 2016): it fits one way only.
+The peg is held by friction between two flat pads, somewhat shifted and tilted, as picked up in a hurry: along
+the hand's x and z axes and about the closing axis, the three ways in which flat pads leave a peg free. The
+classic is the trapezoid of Levine et al. (JMLR 17(39), 2016): it fits one way only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ HOVER = 0.012  # above the mouth, where the teacher waits until it is aligned [m
 PRESS = 0.006  # below the hole's floor, what the teacher asks for to press lightly [m]
 STRIDE = 0.018  # how far below the tip the teacher aims at most; with its gains it sinks at 75 mm/s [m]
 SCATTER_TRIES = 10
-JAM_FORCE, JAM_SPEED = 15.0, 0.003  # pushing this hard [N] and moving slower than this [m/s] in the hole is a jam
+# pushing this hard [N] and moving slower than this [m/s] in the hole is a jam
+JAM_FORCE, JAM_SPEED = 15.0, 0.003
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ class PegInsertionEnv(ManipulationEnv):
     start_position: ClassVar[tuple[float, float, float]] = (0.5, 0.0, 0.215)
     nominal_hole: ClassVar[tuple[float, float]] = (0.5, 0.0)
 
-    def __init__(self, config: PegInsertionConfig | None = None, render_mode: str | None = None, **changes: Any) -> None:
+    def __init__(
+        self, config: PegInsertionConfig | None = None, render_mode: str | None = None, **changes: Any
+    ) -> None:
         config = config or PegInsertionConfig()
         self.geometry = PegGeometry(
             shape=changes.get("shape", config.shape),
@@ -117,7 +120,12 @@ class PegInsertionEnv(ManipulationEnv):
         start = int(model.joint("peg_joint").qposadr[0])
         data.qpos[start : start + 3] = grip + hand @ held_at
         data.qpos[start + 3 : start + 7] = quaternion_of(hand @ held_turn)
-        self.sampled |= {"hole_shift": np.array([x, y]), "hole_yaw": self.hole_yaw, "grasp_shift": shift, "grasp_tilt": tilt}
+        self.sampled |= {
+            "hole_shift": np.array([x, y]),
+            "hole_yaw": self.hole_yaw,
+            "grasp_shift": shift,
+            "grasp_tilt": tilt,
+        }
         self._peg_dof = int(model.joint("peg_joint").dofadr[0])
         self._tip, self._peg = model.site("peg_tip").id, model.body("peg").id
         self._insertion = OperationalSpace(model, self.handles, self._start, Gains(speed=0.25))
@@ -127,7 +135,7 @@ class PegInsertionEnv(ManipulationEnv):
         self.scene.path.advance(np.zeros(self.arm.n), 0.0, self.physics_rate // 10)
 
     def _scatter(self, held_at: Array, held_turn: Array) -> None:
-        """Bring the hand where the peg's tip is somewhere over the mouth: the higher, the farther off and the more turned."""
+        """Bring the peg's tip somewhere over the mouth: the higher, the farther off and the more turned."""
         rng = self.np_random
         # the peg waits out of the way until it is put into the hand
         peg = int(self.model.joint("peg_joint").qposadr[0])
@@ -148,7 +156,10 @@ class PegInsertionEnv(ManipulationEnv):
         return self.data.site_xpos[self._tip].copy(), self.data.site_xmat[self._tip].reshape(3, 3).copy()
 
     def error(self) -> tuple[Array, Array]:
-        """From the tip to the mouth (3,) [m], and the rotation vector (3,) [rad] that aligns them, both in the hole's frame."""
+        """From the tip to the mouth (3,) [m], and the rotation vector (3,) [rad] that aligns them.
+
+        Both in the hole's frame.
+        """
         position, rotation = self.tip_pose()
         turn = rotation_error(self._hole_rotation @ FLIP, rotation)
         return self._hole_rotation.T @ (self._mouth - position), self._hole_rotation.T @ turn
@@ -188,8 +199,9 @@ class PegInsertionEnv(ManipulationEnv):
         }
 
     def privileged(self) -> Array:
-        """Mouth relative to the tip in the base frame (3) [m], aligning rotation vector in the base frame (3) [rad], sine and
-        cosine of the hole's yaw (2), the mouth's place (3) [m], the tip in the hand's grip frame (3) [m]; shape (14,)."""
+        """Mouth relative to the tip in the base frame (3) [m], aligning rotation vector in the base frame (3)
+        [rad], sine and cosine of the hole's yaw (2), the mouth's place (3) [m], the tip in the hand's grip
+        frame (3) [m]; shape (14,)."""
         position, rotation = self.tip_pose()
         grip, hand = self.grip_pose()
         return np.concatenate(
@@ -203,7 +215,7 @@ class PegInsertionEnv(ManipulationEnv):
         )
 
     def teacher(self) -> NDArray[np.float32]:
-        """Aligns above the mouth, goes down the better the more it is aligned, and presses lightly once inside."""
+        """Align above the mouth, go down the further the better aligned, press lightly once inside."""
         position, rotation = self.tip_pose()
         shift, turn = self.error()
         tight = self.geometry.clearance + 0.6 * self.geometry.chamfer

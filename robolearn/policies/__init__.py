@@ -2,5 +2,6 @@
 
 from __future__ import annotations
 
-if __name__ != "robolearn.policies":  # reached through the link `policies` of the repository: every class would exist twice
+# reached through the link `policies` of the repository every class would exist twice
+if __name__ != "robolearn.policies":
     raise ImportError(f"{__name__!r} is a link for readers: import robolearn.policies instead")

@@ -236,7 +236,7 @@ class Visuomotor(nn.Module):
         return (readings - self.reading_mean) / self.reading_scale
 
     def _recall(self, window: Tensor) -> list[Tensor]:
-        """The latest of a window of points and readings (B, history, m), and what the recurrence says of it."""
+        """The latest of a window of points and readings (B, history, m), and the memory of the whole."""
         memory, _ = self.recurrence(window)
         return [window[:, -1], memory[:, -1]]
 
