@@ -145,6 +145,16 @@ def _help() -> str:
     return _HELP.format(commands="\n".join(lines))
 
 
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_help(), end="")
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(__version__)
+        return 0
+    return COMMANDS[choose("command", words[0], COMMANDS)](words[1:])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run `robolearn` with the given words (those of the command line by default) and return the exit status.
 
@@ -152,14 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        if not words or words[0] in ("-h", "--help", "help"):
-            print(_help(), end="")
-            return 0 if words else 2
-        if words[0] == "--version":
-            print(__version__)
-            return 0
-        name = choose("command", words[0], COMMANDS)
-        status = COMMANDS[name](words[1:])
+        status = _run(words)
         sys.stdout.flush()
         return status
     except InputError as error:
