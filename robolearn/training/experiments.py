@@ -115,5 +115,5 @@ EXPERIMENTS = (
     _part("alone", "the policy is never helped", "--learning.free-share", "1"),
     _part("no-state", "no predicted state", "--learning.state-weight", "0"),
     _part("no-average", "weights not averaged", "--learning.average", "0"),
-    _part("no-wrist", "no wrist camera", "--observe", "front", "q", "dq", "gripper"),
+    _part("no-wrist", "no wrist camera", "--observe", "front", "q", "dq", "tau", "gripper"),
 )
