@@ -3,18 +3,21 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from robolearn.envs.base import ManipulationEnv
+from robolearn.envs.base import CHANNELS, ManipulationEnv, TaskConfig
 from robolearn.envs.grasp import GraspEnv
 from robolearn.envs.peg_insertion import PegInsertionEnv
 from robolearn.envs.tasks import TASKS, make, task_class
 from robolearn.errors import InputError
 
-PAGE = Path(__file__).parent.parent / "docs" / "your-own-task.md"
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = DOCS / "your-own-task.md"
 
 
 def test_tasks_by_name() -> None:
@@ -88,3 +91,25 @@ def test_the_rest_of_the_page_runs(page: list[str], tmp_path: Path) -> None:
         [sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert done.stdout.strip() == "120"
+
+
+def test_the_pages_of_the_tasks_name_every_parameter_and_term() -> None:
+    shared = (DOCS / "environments.md").read_text(encoding="utf-8")
+    common = {field.name for field in fields(TaskConfig)}
+    for name, kind in TASKS.items():
+        page = (DOCS / "tasks" / f"{name}.md").read_text(encoding="utf-8")
+        own = {field.name for field in fields(kind.config_type)} - common
+        for term in (*own, *kind.config_type().reward_scales):
+            assert f"| `{term}` |" in page, f"{name}.md says nothing of {term}"
+        assert f"{kind.state_size} numbers" in page
+    for term in (*common, *CHANNELS):
+        assert f"`{term}`" in shared, f"environments.md says nothing of {term}"
+
+
+def test_the_page_of_what_tasks_share_runs() -> None:
+    page = (DOCS / "environments.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    assert set(names["observation"]) == {"front", "wrist", "q", "dq"}
+    names["env"].close()
