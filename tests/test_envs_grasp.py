@@ -118,6 +118,17 @@ def test_success_takes_half_a_second_on_end() -> None:
     assert env._held == 10
 
 
+def test_an_object_on_the_floor_is_lost() -> None:
+    env = GraspEnv(count=2, observe=("q",))
+    env.reset(seed=0)
+    assert env.failure() is None
+    for slot in (0, 1):
+        address = int(env.model.joint(f"object{slot}_joint").qposadr[0])
+        env.data.qpos[address : address + 3] = [1.2, 0.0, 0.03] if slot else [0.5, 0.0, -0.5]
+        mujoco.mj_kinematics(env.model, env.data)
+        assert env.failure() == ("lost" if slot else None)  # as long as one is there it can be grasped
+
+
 def test_reward_terms_lie_between_0_and_1_and_grow_with_the_work() -> None:
     env = GraspEnv(observe=("q",))
     env.reset(seed=3)

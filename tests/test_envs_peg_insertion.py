@@ -87,6 +87,51 @@ def test_the_hole_and_the_grasp_vary_as_asked() -> None:
         assert narrow.hole_yaw == 0.0
 
 
+def test_the_peg_is_held_by_friction_alone() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    env.reset(seed=0)
+    assert env.model.neq == 1  # the fingers' coupling
+    held = {"left_pad", "right_pad"}
+    touching = {
+        env.model.geom(int(geom)).name
+        for pair in env.data.contact.geom
+        for geom in pair
+        if "peg_handle" in (env.model.geom(int(pair[0])).name, env.model.geom(int(pair[1])).name)
+    }
+    assert held <= touching
+    # opened, it lets go, and that ends the episode
+    for _ in range(60):
+        _, _, terminated, _, info = env.step(np.r_[np.zeros(7), -1.0])
+        if terminated:
+            break
+    assert (info["reason"], info["success"], env.dropped()) == ("dropped", False, True)
+
+
+def test_the_peg_sits_in_the_hand_as_it_was_drawn() -> None:
+    for tier in ("clean", "rich"):
+        env = PegInsertionEnv(observe=("q",), randomisation=tier)
+        for seed in range(8):
+            env.reset(seed=seed)
+            grip, hand = env.grip_pose()
+            shift, tilt = env.sampled["grasp_shift"], env.sampled["grasp_tilt"]
+            assert hand.T @ (env.data.xpos[env._peg] - grip) == pytest.approx(
+                [shift[0], 0.0, shift[1]], abs=1e-4
+            )
+            turned = hand.T @ env.data.xmat[env._peg].reshape(3, 3) @ FLIP.T
+            assert turned == pytest.approx(rotation_from_vector(np.array([0.0, tilt, 0.0])), abs=1e-3)
+
+
+def test_a_held_peg_stays_where_it_is_held() -> None:
+    env = PegInsertionEnv(observe=("q",), action="impedance")
+    env.reset(seed=1)
+    grip, hand = env.grip_pose()
+    before = hand.T @ (env.data.xpos[env._peg] - grip)
+    for _ in range(60):
+        env.step(np.r_[np.zeros(7), 1.0])
+    grip, hand = env.grip_pose()
+    assert np.linalg.norm(hand.T @ (env.data.xpos[env._peg] - grip) - before) < 1e-4
+
+
 def test_depth_counts_in_the_hole_alone() -> None:
     env = PegInsertionEnv(observe=("q",))
     env.reset(seed=0)

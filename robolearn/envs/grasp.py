@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cache
+from math import exp, hypot, inf, sqrt
 from typing import Any, ClassVar
 
 import mujoco
@@ -27,6 +28,10 @@ LIFT = 0.12  # [m]
 STILL = 0.05  # an object slower than this is held still [m/s]
 OBJECT_SETS = ("train", "held-out")
 MOST_OBJECTS = 8
+PALM = (0.024, 0.102, 0.041)  # half sizes along the hand's x and y, and its height above the grip point [m]
+FINGERS = (0.010, 0.052)  # half sizes of the space that the open fingers take [m]
+PILE = 0.07  # height at which an object without room of its own is dropped onto the others [m]
+SETTLE = 0.5  # for it to come to rest [s]
 SCATTER_TRIES = 10
 MOMENTUM = 0.3  # how much a rotation under way counts against a shorter one the other way [rad per rad/s]
 PAD_ROOM = 0.004  # that each finger keeps from the object on its way down [m]
@@ -90,6 +95,7 @@ class GraspEnv(ManipulationEnv):
         self._bodies = [model.body(f"object{slot}").id for slot in range(self._count)]
         self._rest_height = np.zeros(self._count)
         placed: list[tuple[Array, float]] = []
+        piled = 0
         for slot, thing in enumerate(self._objects):
             rest = thing.rests[int(rng.integers(len(thing.rests)))]
             radius = float(np.linalg.norm([thing.support(axis) for axis in np.eye(3)]))
@@ -97,16 +103,22 @@ class GraspEnv(ManipulationEnv):
                 xy = np.array([rng.uniform(*AREA[0]), rng.uniform(*AREA[1])])
                 # in a clutter objects may touch, but none starts inside another; after many tries the crowd
                 # is accepted on a pile
-                if all(np.linalg.norm(xy - other) > radius + reach for other, reach in placed):
+                if self._free(xy, radius, placed):
                     break
-            lift = 0.0 if not placed or self._free(xy, radius, placed) else 0.05 * slot
+            free = self._free(xy, radius, placed)
+            piled += not free
             placed.append((xy, radius))
             position, quaternion = resting_pose(rest, xy, float(rng.uniform(-np.pi, np.pi)))
             self._rest_height[slot] = position[2]
             start = int(model.joint(model.body_jntadr[self._bodies[slot]]).qposadr[0])
-            data.qpos[start : start + 3] = position + [0.0, 0.0, lift + 2e-4]  # noqa: RUF005  (an array)
+            data.qpos[start : start + 3] = position
+            data.qpos[start + 2] += 2e-4 if free else PILE * piled
             data.qpos[start + 3 : start + 7] = quaternion
-        self._pads = {model.geom("left_pad").id: 0, model.geom("right_pad").id: 1}
+        if piled:  # what lies on others comes to rest before the episode begins, the arm standing still above
+            steps = round(SETTLE * self.physics_rate)
+            self.scene.path.advance(np.zeros(self.arm.n), self.arm.gripper.max_width, steps)
+            self._rest_height = data.xpos[self._bodies, 2].copy()
+        self._pads = {model.geom("left_pad").id, model.geom("right_pad").id}
         self.sampled |= {"objects": [thing.name for thing in self._objects]}
         if self.scattered:
             self._scatter()
@@ -142,37 +154,38 @@ class GraspEnv(ManipulationEnv):
     def holds(self) -> bool:
         heights = self._heights()
         slot = int(np.argmax(heights))
+        if heights[slot] < LIFT:
+            return False
         velocity = np.zeros(6)
         mujoco.mj_objectVelocity(
             self.model, self.data, mujoco.mjtObj.mjOBJ_BODY.value, self._bodies[slot], velocity, 0
         )
-        return bool(heights[slot] >= LIFT and np.linalg.norm(velocity[3:]) < STILL)
+        return bool(np.linalg.norm(velocity[3:]) < STILL)
 
     def failure(self) -> str | None:
-        position = self.data.xpos[self._bodies]
-        gone = (position[:, 2] < -0.05).all() or (
-            (np.abs(position[:, :2] - [0.5, 0.0]) > [0.4, 0.5]).any(axis=1).all()
-        )
-        return "lost" if gone else None
+        for x, y, z in self.data.xpos[self._bodies].tolist():
+            if z > -0.05 and abs(x - 0.5) < 0.4 and abs(y) < 0.5:
+                return None
+        return "lost"
 
     def gripped(self, slot: int) -> bool:
         """Whether both pads touch an object."""
-        contact, body = self.data.contact, self._bodies[slot]
-        touching = set()
-        for pair in contact.geom[: self.data.ncon]:
-            for pad, other in ((pair[0], pair[1]), (pair[1], pair[0])):
-                if int(pad) in self._pads and int(self.model.geom_bodyid[other]) == body:
-                    touching.add(self._pads[int(pad)])
+        geoms = self.data.contact.geom
+        touching: set[int] = set()
+        for pair, bodies in zip(geoms.tolist(), self.model.geom_bodyid[geoms].tolist(), strict=True):
+            if self._bodies[slot] in bodies:
+                touching |= self._pads.intersection(pair)
         return len(touching) == 2
 
     def reward_terms(self) -> dict[str, float]:
         grip, _ = self.grip_pose()
-        slot = self._target()[0]
+        distances = np.linalg.norm(self.data.xpos[self._bodies] - grip, axis=1)
+        slot = int(np.argmin(distances))
         height = float(self._heights()[slot])
         return {
-            "reach": float(np.exp(-np.linalg.norm(self.data.xpos[self._bodies[slot]] - grip) / 0.1)),
+            "reach": exp(-distances[slot] / 0.1),
             "grip": float(self.gripped(slot)),
-            "lift": float(np.clip(height / LIFT, 0.0, 1.0)),
+            "lift": min(max(height / LIFT, 0.0), 1.0),
             "lifted": float(height >= LIFT),
         }
 
@@ -189,7 +202,8 @@ class GraspEnv(ManipulationEnv):
         mujoco.mj_objectVelocity(
             self.model, self.data, mujoco.mjtObj.mjOBJ_BODY.value, self.handles.hand, velocity, 0
         )
-        best: tuple[float, int, Array, Array, float] | None = None
+        best: tuple[int, Array, Array, float] | None = None
+        least = inf
         for slot, (thing, body) in enumerate(zip(self._objects, self._bodies, strict=True)):
             position = self.data.xpos[body]
             rotation = self.data.xmat[body].reshape(3, 3)
@@ -197,20 +211,41 @@ class GraspEnv(ManipulationEnv):
                 point = position + rotation @ grasp.position
                 approach = rotation @ grasp.approach
                 closing = hand[:, 1] if grasp.free_yaw else rotation @ grasp.closing
+                crowding = self._crowding(slot, point, _hand_rotation(approach, closing))
                 for sign in (1.0, -1.0):
                     goal = _hand_rotation(approach, sign * closing)
                     twist = rotation_error(goal, hand)
-                    turn = float(np.linalg.norm(twist))
+                    turn = sqrt(twist @ twist)
                     # a hand that turns already goes on: between two equal ways round it does not dither
                     going = float(velocity[:3] @ twist) / turn if turn > 1e-6 else 0.0
-                    cost = 3.0 * float(np.linalg.norm((point - grip)[:2])) + turn - MOMENTUM * going
-                    if best is None or cost < best[0]:
-                        best = (cost, slot, point, goal, grasp.width)
+                    way = hypot(point[0] - grip[0], point[1] - grip[1])
+                    cost = 3.0 * way + turn - MOMENTUM * going + crowding
+                    if cost < least:
+                        least, best = cost, (slot, point, goal, grasp.width)
         if best is None:  # every object stands askew: go for the nearest one's middle as it is
             slot = int(np.argmin(np.linalg.norm(self.data.xpos[self._bodies] - grip, axis=1)))
             point = self.data.xpos[self._bodies[slot]].copy()
-            return slot, point, DOWN @ yaw_rotation(0.0), 0.03
-        return best[1:]
+            return slot, point, DOWN, 0.03
+        return best
+
+    def _crowding(self, slot: int, point: Array, goal: Array) -> float:
+        """What stands in the way of a grasp: 1 for each other object under the palm, 0.5 under a finger."""
+        crowd = 0.0
+        for other, body in enumerate(self._bodies):
+            away = point - self.data.xpos[body]
+            distance = hypot(away[0], away[1])
+            if other == slot or distance > 0.2:
+                continue
+            thing, rotation = self._objects[other], self.data.xmat[body].reshape(3, 3)
+            towards = np.array([away[0], away[1], 0.0]) / max(distance, 1e-6)
+            gap = distance - thing.support(towards @ rotation)
+            over = thing.support(rotation[2]) - float(away[2])  # how far it reaches above the grip point
+            x, y = np.abs(towards @ goal[:, :2]).tolist()
+            if over > PALM[2] - 0.005 and gap < x * PALM[0] + y * PALM[1]:
+                crowd += 1.0
+            elif over > -0.01 and gap < x * FINGERS[0] + y * FINGERS[1]:
+                crowd += 0.5
+        return crowd
 
     def privileged(self) -> Array:
         """Of the grasp that the teacher would take: grip point relative to the hand (3) [m], grip point (3)
@@ -252,8 +287,9 @@ class GraspEnv(ManipulationEnv):
 def _hand_rotation(approach: Array, closing: Array) -> Array:
     """The hand's axes for an approach direction (z) and a closing direction (y), shape (3, 3)."""
     y = closing - (closing @ approach) * approach
-    y = y / np.linalg.norm(y)
-    return np.column_stack([np.cross(y, approach), y, approach])
+    a, b, c = (y / sqrt(y @ y)).tolist()
+    p, q, r = approach.tolist()
+    return np.array([[b * r - c * q, a, p], [c * p - a * r, b, q], [a * q - b * p, c, r]])
 
 
 def _upright(hand: Array) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from math import exp, hypot, sqrt
 from typing import Any, ClassVar
 
 import mujoco
@@ -31,7 +32,9 @@ FRONT = View("front", "base", (0.93, 0.0, 0.36), (0.5, 0.0, 0.05), (0, 0, 1), 0.
 WRIST = View("wrist", "hand", (0.085, 0.0, 0.03), (0.0, 0.0, 0.185), (0, 0, -1), 0.75)
 
 HOVER = 0.012  # above the mouth, where the teacher waits until it is aligned [m]
-PRESS = 0.006  # below the hole's floor, what the teacher asks for to press lightly [m]
+SETTLE = 0.05  # for the pads to come to rest on the handle [s]
+NEAR = 0.015  # above the mouth, where it begins to go gently [m]
+BEYOND = 0.004  # how much deeper than asked the teacher goes, without touching the floor [m]
 STRIDE = 0.018  # how far below the tip the teacher aims at most; with its gains it sinks at 75 mm/s [m]
 SCATTER_TRIES = 10
 # pushing this hard [N] and moving slower than this [m/s] in the hole is a jam
@@ -106,6 +109,7 @@ class PegInsertionEnv(ManipulationEnv):
         model.body_pos[hole] = [self.nominal_hole[0] + x, self.nominal_hole[1] + y, BLOCK[2]]
         model.body_quat[hole] = quaternion_of(yaw_rotation(self.hole_yaw))
         self._hole_rotation = yaw_rotation(self.hole_yaw)
+        self._aligned = self._hole_rotation @ FLIP
         self._mouth = model.body_pos[hole].copy()
 
         shift = rng.uniform(-config.grasp_shift, config.grasp_shift, 2)
@@ -130,9 +134,12 @@ class PegInsertionEnv(ManipulationEnv):
         self._tip, self._peg = model.site("peg_tip").id, model.body("peg").id
         self._insertion = OperationalSpace(model, self.handles, self._start, Gains(speed=0.25))
         self.jams = 0
-        # the pads close on the handle before the episode begins
+        # the pads close on the handle before the episode begins; until they hold the peg, something else does
         self.scene.path.reset()
-        self.scene.path.advance(np.zeros(self.arm.n), 0.0, self.physics_rate // 10)
+        data.xfrc_applied[self._peg, 2] = 9.81 * model.body_mass[self._peg]
+        closing = self.arm.gripper.dead_time + SETTLE
+        self.scene.path.advance(np.zeros(self.arm.n), 0.0, round(closing * self.physics_rate))
+        data.xfrc_applied[self._peg, 2] = 0.0
 
     def _scatter(self, held_at: Array, held_turn: Array) -> None:
         """Bring the peg's tip somewhere over the mouth: the higher, the farther off and the more turned."""
@@ -160,30 +167,32 @@ class PegInsertionEnv(ManipulationEnv):
 
         Both in the hole's frame.
         """
-        position, rotation = self.tip_pose()
-        turn = rotation_error(self._hole_rotation @ FLIP, rotation)
-        return self._hole_rotation.T @ (self._mouth - position), self._hole_rotation.T @ turn
+        rotation = self.data.site_xmat[self._tip].reshape(3, 3)
+        return self._shift(), self._hole_rotation.T @ rotation_error(self._aligned, rotation)
+
+    def _shift(self) -> Array:
+        return np.asarray(self._hole_rotation.T @ (self._mouth - self.data.site_xpos[self._tip]))
 
     @property
     def depth(self) -> float:
         """How deep the tip is in the hole, 0 while it is beside it or above [m]."""
-        shift, _ = self.error()
-        inside = float(np.abs(shift[:2]).max()) < self.geometry.width / 2
-        return float(max(shift[2], 0.0)) if inside else 0.0
+        x, y, z = self._shift().tolist()
+        return max(z, 0.0) if max(abs(x), abs(y)) < self.geometry.width / 2 else 0.0
 
     def dropped(self) -> bool:
         """Whether the peg has left the pads."""
-        grip, _ = self.grip_pose()
-        return float(np.linalg.norm(self.data.xpos[self._peg] - grip)) > 0.02
+        away = self.data.xpos[self._peg] - self.data.site_xpos[self.handles.grip]
+        return float(away @ away) > 0.02**2
 
     def holds(self) -> bool:
-        self.jams += self._jammed()
-        return self.depth >= self.config.insertion_depth and not self.dropped()
+        depth = self.depth
+        self.jams += self._jammed(depth)
+        return depth >= self.config.insertion_depth and not self.dropped()
 
-    def _jammed(self) -> bool:
-        speed = float(np.linalg.norm(self.data.qvel[self._peg_dof : self._peg_dof + 3]))
-        inside = 0.001 < self.depth < self.config.insertion_depth
-        return inside and speed < JAM_SPEED and self.scene.path.peak_force > JAM_FORCE
+    def _jammed(self, depth: float) -> bool:
+        velocity = self.data.qvel[self._peg_dof : self._peg_dof + 3]
+        inside = 0.001 < depth < self.config.insertion_depth
+        return inside and float(velocity @ velocity) < JAM_SPEED**2 and self.scene.path.peak_force > JAM_FORCE
 
     def failure(self) -> str | None:
         return "dropped" if self.dropped() else None
@@ -192,8 +201,8 @@ class PegInsertionEnv(ManipulationEnv):
         shift, turn = self.error()
         depth = self.depth
         return {
-            "near": float(np.exp(-np.linalg.norm(shift[:2]) / 0.02)),
-            "upright": float(np.exp(-np.linalg.norm(turn) / 0.2)),
+            "near": exp(-hypot(shift[0], shift[1]) / 0.02),
+            "upright": exp(-sqrt(turn @ turn) / 0.2),
             "depth": min(depth / self.config.insertion_depth, 1.0),
             "inserted": float(depth >= self.config.insertion_depth),
         }
@@ -207,7 +216,7 @@ class PegInsertionEnv(ManipulationEnv):
         return np.concatenate(
             [
                 self._mouth - position,
-                rotation_error(self._hole_rotation @ FLIP, rotation),
+                rotation_error(self._aligned, rotation),
                 [np.sin(self.hole_yaw), np.cos(self.hole_yaw)],
                 self._mouth,
                 hand.T @ (position - grip),
@@ -215,19 +224,20 @@ class PegInsertionEnv(ManipulationEnv):
         )
 
     def teacher(self) -> NDArray[np.float32]:
-        """Align above the mouth, go down the further the better aligned, press lightly once inside."""
+        """Align above the mouth, go down the further the better aligned, stop above the floor."""
         position, rotation = self.tip_pose()
         shift, turn = self.error()
         tight = self.geometry.clearance + 0.6 * self.geometry.chamfer
-        misfit = max(float(np.linalg.norm(shift[:2])) / tight, float(np.linalg.norm(turn)) / 0.06)
+        misfit = max(hypot(shift[0], shift[1]) / tight, sqrt(turn @ turn) / 0.06)
         # beside the chamfer it would only rub on the rim: it waits above until it is over it
         waits = float(np.clip(misfit - 1.0, 0.0, 1.0)) * HOVER
         sinks = float(np.clip((1.2 - misfit) / 0.4, 0.0, 1.0)) if shift[2] < 0.001 else 1.0
-        floor = -self.geometry.hole_depth - PRESS
-        goal = self._mouth + np.array([0.0, 0.0, waits + sinks * (floor - waits)])
-        goal[2] = max(goal[2], position[2] - STRIDE)  # so it meets rim and floor gently
+        deep = -self.config.insertion_depth - BEYOND
+        goal = self._mouth + np.array([0.0, 0.0, waits + sinks * (deep - waits)])
+        # it meets the rim gently, and is quicker far above
+        goal[2] = max(goal[2], position[2] - STRIDE - max(-float(shift[2]) - NEAR, 0.0))
         weight = np.array([0.0, 0.0, 9.81 * self.model.body_mass[self._peg]])
         torque = self._insertion.torque(
-            self.data, position, rotation, goal, self._hole_rotation @ FLIP, weight
+            self.data, position, rotation, goal, self._aligned, weight
         )
         return self.action_of(self.overcome_friction(torque), 1.0)
