@@ -120,8 +120,10 @@ class Renderer:
     def upload_textures(self, model: mujoco.MjModel) -> None:
         """Draw with a model's textures as they are now."""
         _make_current(*self._size)
+        sky = int(mujoco.mjtTexture.mjTEXTURE_SKYBOX)
         for texture in range(model.ntex):
-            mujoco.mjr_uploadTexture(model, self._context, texture)
+            if self._pretty or int(model.tex_type[texture]) != sky:
+                mujoco.mjr_uploadTexture(model, self._context, texture)
         self._textures_of = model
 
     def use(self, model: mujoco.MjModel) -> None:
