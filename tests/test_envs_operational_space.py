@@ -6,7 +6,7 @@ import pytest
 from small_task import BallEnv
 
 from robolearn.envs.kinematics import DOWN, rotation_from_vector, yaw_rotation
-from robolearn.envs.operational_space import Gains, OperationalSpace, full_inertia, rotation_error
+from robolearn.envs.operational_space import Gains, OperationalSpace, rotation_error
 
 
 def settle(
@@ -43,7 +43,7 @@ def test_the_posture_does_not_move_the_hand(env: BallEnv) -> None:
     torque = control.torque(env.data, *env.grip_pose(), *env.grip_pose())
     assert np.abs(torque).max() > 0.1
     inertia = np.zeros((env.model.nv, env.model.nv))
-    full_inertia(env.model, env.data, inertia)
+    mujoco.mj_fullM(env.model, env.data, inertia)
     inertia = inertia[np.ix_(env.handles.dof, env.handles.dof)]
     joints = np.linalg.solve(inertia, torque)
     assert np.abs(joints).max() > 0.5
@@ -66,7 +66,7 @@ def test_the_jacobian_is_the_hands_motion_per_joint_motion(env: BallEnv) -> None
 
 def test_the_inertia_matrix_is_the_models(env: BallEnv) -> None:
     inertia = np.zeros((env.model.nv, env.model.nv))
-    full_inertia(env.model, env.data, inertia)
+    mujoco.mj_fullM(env.model, env.data, inertia)
     assert inertia == pytest.approx(inertia.T)
     acceleration, force = np.zeros(env.model.nv), np.zeros(env.model.nv)
     acceleration[env.handles.dof[2]] = 1.0

@@ -117,7 +117,7 @@ class OperationalSpace:
         """
         gains, dof = self.gains, self._dof
         jacobian = self.jacobian(data, position)
-        full_inertia(self._model, data, self._inertia)
+        mujoco.mj_fullM(self._model, data, self._inertia)
         inertia = self._inertia[self._arm]
         dq = data.qvel[dof]
         velocity = jacobian @ dq
@@ -143,14 +143,3 @@ class OperationalSpace:
         k = gains.posture_stiffness
         relax = inertia @ (k * (self._posture - data.qpos[self._qpos]) - 2 * sqrt(k) * dq)
         return np.asarray(jacobian.T @ wrench + relax - jacobian.T @ (felt @ (weighted.T @ relax)))
-
-
-def full_inertia(model: mujoco.MjModel, data: mujoco.MjData, out: Array) -> None:
-    """Write the dense inertia matrix (nv, nv) to `out`, whichever order of arguments this MuJoCo has."""
-    if _NEW_FULL_M:
-        mujoco.mj_fullM(model, data, out)
-    else:
-        mujoco.mj_fullM(model, out, data.qM)
-
-
-_NEW_FULL_M = int(mujoco.__version__.split(".")[0]) >= 4
