@@ -51,6 +51,14 @@ def number(thing: str, value: object, *, low: float | None = None, above: float 
     return result
 
 
+def share(thing: str, value: object) -> float:
+    """A number from 0 to 1."""
+    result = number(thing, value)
+    if not 0.0 <= result <= 1.0:
+        raise InputError(f"{thing} is {value!r}; it must be a number from 0 to 1")
+    return result
+
+
 def items(thing: str, value: object) -> tuple[Any, ...]:
     """A list, tuple or array as a tuple."""
     if isinstance(value, np.ndarray):

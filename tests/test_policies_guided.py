@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,37 @@ def test_what_cannot_be_learned_from_is_refused() -> None:
         Replay(5).add(replace(recorded(3, 7), expert=None))
     with pytest.raises(InputError, match="capacity of 2 holds no window of 3"):
         Replay(2, {"q": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "valid"),
+    [
+        ("demonstrations", (0, 1.5, True), "a whole number from 1 up"),
+        ("scattered_steps", (0,), "a whole number from 1 up"),
+        ("batch", (0, -3), "a whole number from 1 up"),
+        ("capacity", (0,), "a whole number from 1 up"),
+        ("scattered", (-1, 2.5), "a whole number from 0 up"),
+        ("noise", (-0.1, float("nan")), "a finite number from 0 up"),
+        ("policy_noise", (-0.1,), "a finite number from 0 up"),
+        ("state_weight", (-0.1,), "a finite number from 0 up"),
+        ("gripper_weight", (float("inf"),), "a finite number from 0 up"),
+        ("learning_rate", (0.0, -1e-3, float("inf")), "a finite number above 0"),
+        ("teacher_share", (-0.1, 1.1), "a number from 0 to 1"),
+        ("free_share", (-0.1, 1.1), "a number from 0 to 1"),
+        ("recolour", (-0.1, 1.1, "all"), "number"),
+        ("average", (-0.1, 1.1, 1.0), "to"),
+    ],
+)
+def test_no_learning_is_done_with_values_that_make_no_sense(name: str, values: Any, valid: str) -> None:
+    for value in values:
+        with pytest.raises(InputError, match=f"^{name} is .*{valid}"):
+            GuidedConfig(**{name: value})
+
+
+def test_every_value_of_learning_is_checked() -> None:
+    for field in fields(GuidedConfig):
+        with pytest.raises(InputError, match=f"^{field.name} is"):
+            GuidedConfig(**{field.name: None})  # type: ignore[arg-type]
 
 
 # --- the learner ----------------------------------------------------------------------------------------

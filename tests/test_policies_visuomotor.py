@@ -226,3 +226,19 @@ def test_the_softmax_finds_the_point_that_a_map_is_about() -> None:
 def test_what_looks_back_on_nothing_is_refused(config: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         VisuomotorConfig(**config)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"channels": ()}, "channels is empty"),
+        ({"channels": (8, 0)}, r"channels\[1\] is 0"),
+        ({"kernel": 0}, "kernel is 0"),
+        ({"stride": -1}, "stride is -1"),
+        ({"hidden": 0.5}, "hidden is 0.5"),
+        ({"layers": -1}, "layers is -1"),
+    ],
+)
+def test_a_size_that_no_network_has_is_refused(config: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        VisuomotorConfig(**config)

@@ -133,8 +133,6 @@ def test_tidying_removes_what_a_kill_left_and_spares_the_rest(tmp_path: Path) ->
         ({"seed": -1}, "seed"),
         ({"collectors": 0}, "collectors"),
         ({"evaluate": -1}, "evaluate"),
-        ({"learning": GuidedConfig(demonstrations=0)}, "learning.demonstrations"),
-        ({"learning": GuidedConfig(batch=0)}, "learning.batch"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change: dict[str, Any], named: str) -> None:

@@ -27,10 +27,9 @@ from robolearn.policies.visuomotor import VisuomotorConfig
 from robolearn.training import progress, shelf
 from robolearn.training import train as training
 from robolearn.training.run import TrainConfig, read_config
-from robolearn.training.seeds import FIRST_TRAINING_SEED
 from robolearn.training.shelf import load_batch
 from robolearn.training.tally import Clock
-from robolearn.training.train import NotKept, episode_wanted, train
+from robolearn.training.train import NotKept, train
 
 CONFIG = TrainConfig(
     "peg-insertion",
@@ -354,29 +353,6 @@ def test_nothing_is_made_of_what_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no run"):
         train(CONFIG, tmp_path / "run", resume=True)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_what_collectors_are_asked_for() -> None:
-    problem = training.pose(CONFIG)
-    first = episode_wanted(CONFIG, problem, 0, None)
-    assert (first.seed, first.policy, first.labels) == (6 * FIRST_TRAINING_SEED, None, True)
-    assert first.noise == CONFIG.learning.noise
-    assert first.changes["observe"] == ("front", "q", "dq", "state")
-    assert first.teacher_share == 0.0
-    for free in (0.0, 0.25, 1.0):
-        learning = GuidedConfig(
-            free_share=free, teacher_share=0.4, policy_noise=0.2, scattered=2, scattered_steps=7
-        )
-        config = replace(CONFIG, learning=learning)
-        specs = [episode_wanted(config, problem, number, "policy") for number in range(900)]
-        assert episode_wanted(config, problem, 7, "policy") == specs[7]
-        assert {spec.noise for spec in specs} == {0.2}
-        whole = [spec for spec in specs if not spec.scattered]
-        assert len(whole) == 300
-        assert {spec.steps for spec in whole} == {None}
-        assert {(spec.steps, spec.teacher_share) for spec in specs if spec.scattered} == {(7, 0.4)}
-        assert {spec.teacher_share for spec in whole} <= {0.0, 0.4}
-        assert abs(sum(spec.teacher_share == 0.0 for spec in whole) / 300 - free) < 0.09
 
 
 @pytest.mark.slow

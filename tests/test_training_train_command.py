@@ -94,6 +94,15 @@ def test_unknown_options_are_refused_with_a_hint(capsys: pytest.CaptureFixture[s
     assert "--minutes" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--learning.batch", "--network.hidden"])
+def test_values_that_make_no_sense_are_refused(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["train", "grasp", option, "0"])
+    assert caught.value.code == 2
+    name = option.partition(".")[2]
+    assert f"{name} is 0; it must be a whole number from 1 up" in capsys.readouterr().err
+
+
 def test_help_names_the_tasks_and_explains_their_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["train", "--help"]) == 0
     shown = capsys.readouterr().out

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from robolearn import checks
 from robolearn.data.episode import Episode
 from robolearn.errors import InputError
 from robolearn.policies.visuomotor import Visuomotor
@@ -42,8 +43,11 @@ class GuidedConfig:
         learning_rate: at the start; it falls to a twentieth along a cosine.
         state_weight: of the loss on the predicted privileged state.
         gripper_weight: of the loss on the gripper.
-        average: decay of the moving average of weights that acts and is kept.
+        average: decay of the moving average of weights that acts and is kept, below 1.
         capacity: observations kept; the oldest go first.
+
+    Raises:
+        InputError: a value that no learning can be done with.
     """
 
     demonstrations: int = 120
@@ -60,6 +64,20 @@ class GuidedConfig:
     gripper_weight: float = 0.1
     average: float = 0.995
     capacity: int = 60_000
+
+    def __post_init__(self) -> None:
+        for name in ("demonstrations", "scattered_steps", "batch", "capacity"):
+            checks.whole(name, getattr(self, name), 1)
+        checks.whole("scattered", self.scattered, 0)
+        for name in ("noise", "policy_noise", "state_weight", "gripper_weight"):
+            checks.number(name, getattr(self, name), low=0.0)
+        checks.number("learning_rate", self.learning_rate, above=0.0)
+        for name in ("teacher_share", "free_share", "recolour", "average"):
+            checks.share(name, getattr(self, name))
+        if self.average == 1.0:
+            raise InputError(
+                "average is 1, which never moves from the first weights: choose from 0 to below 1"
+            )
 
 
 class Replay:

@@ -46,7 +46,7 @@ class VisuomotorConfig:
             readings reach back.
 
     Raises:
-        InputError: a history below 1, or a recurrent network with nothing to look back on.
+        InputError: a size that no network has, or a recurrent network with nothing to look back on.
     """
 
     channels: tuple[int, ...] = (32, 32, 32)
@@ -58,7 +58,13 @@ class VisuomotorConfig:
     recurrent: bool = False
 
     def __post_init__(self) -> None:
-        checks.whole("history", self.history, 1)
+        for i, maps in enumerate(checks.items("channels", self.channels)):
+            checks.whole(f"channels[{i}]", maps, 1)
+        if not self.channels:
+            raise InputError("channels is empty; there must be at least one convolution")
+        for name in ("kernel", "stride", "hidden", "history"):
+            checks.whole(name, getattr(self, name), 1)
+        checks.whole("layers", self.layers, 0)
         if checks.flag("recurrent", self.recurrent) and self.history == 1:
             raise InputError("a recurrent network with history 1 has no past: choose a history from 2 up")
 

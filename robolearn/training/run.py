@@ -1,13 +1,13 @@
 """A run's directory: what a training leaves, and what it needs to go on after a kill.
 
-    config.json      what is trained and how (`TrainConfig`), the command and the versions
-    metrics.jsonl    one JSON object a line, every few seconds (`docs/training.md` explains each key)
-    events.out.*     the same for TensorBoard
-    checkpoint.pt    network, average, optimiser, counters, random numbers, clock
-    episodes/        the episodes that the replay holds; deleted when the run has finished
-    snapshots/       the policies that collect at the moment; deleted when the run ends
-    bundle/          the trained policy
-    evaluation.json, report.html
+config.json      what is trained and how (`TrainConfig`), the command and the versions
+metrics.jsonl    one JSON object a line, every few seconds (`docs/training.md` explains each key)
+events.out.*     the same for TensorBoard
+checkpoint.pt    network, average, optimiser, counters, random numbers, clock
+episodes/        the episodes that the replay holds; deleted when the run has finished
+snapshots/       the policies that collect at the moment; deleted when the run ends
+bundle/          the trained policy
+evaluation.json, report.html
 """
 
 from __future__ import annotations
@@ -70,8 +70,6 @@ class TrainConfig:
         checks.whole("seed", self.seed, 0)
         checks.whole("collectors", self.collectors, 1)
         checks.whole("evaluate", self.evaluate, 0)
-        for name in ("demonstrations", "batch", "capacity"):
-            checks.whole(f"learning.{name}", getattr(self.learning, name), 1)
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "changes": {name: _plain(value) for name, value in self.changes.items()}}

@@ -18,22 +18,19 @@ from robolearn.errors import InputError
 from robolearn.policies.guided import Learner, Replay, fit_normalisation
 from robolearn.training.checkpoint import checkpoint, restore
 from robolearn.training.interrupts import Interrupts
+from robolearn.training.plan import AHEAD, FIRST, episode_wanted, first_seed
 from robolearn.training.pool import LocalPool, default_workers
 from robolearn.training.problem import Problem, device_of, pose
 from robolearn.training.progress import Display, say
 from robolearn.training.records import Recorder, Snapshots
-from robolearn.training.rollout import EpisodeSpec
 from robolearn.training.run import Run, TrainConfig
 from robolearn.training.scribe import Scribe
-from robolearn.training.seeds import FIRST_TRAINING_SEED
 from robolearn.training.shelf import EpisodeShelf
 from robolearn.training.tally import Clock, Every, Tally
 
 if TYPE_CHECKING:
     from robolearn.training.evaluation import Evaluation
 
-FIRST = 100  # demonstrations that the normalisation is taken from; learning begins then
-AHEAD = 14  # episodes asked of a collector: enough that it never waits, few enough that its policy is fresh
 PUBLISH, TELL, CHECKPOINT = 3.0, 5.0, 15.0  # how often collectors get the policy, metrics a line, ... [s]
 
 
@@ -239,33 +236,6 @@ def finish(
     except OSError as error:
         say(f"the report cannot be written ({error.strerror or error})")
     return Result(bundle, interrupts.asked, evaluation, report)
-
-
-def first_seed(config: TrainConfig) -> int:
-    """Seed of the training's episode 0; the others follow it, none of them held out."""
-    return FIRST_TRAINING_SEED * (config.seed + 1)
-
-
-def episode_wanted(config: TrainConfig, problem: Problem, number: int, acting: str | None) -> EpisodeSpec:
-    """What a collector is asked for as episode `number` of a training, with the policy `acting` if any.
-
-    Whole episodes are mixed with short ones from scattered starts. A policy is left alone in a share of the
-    whole ones; otherwise the teacher acts in between.
-    """
-    learning, seed = config.learning, first_seed(config) + number
-    short = number % (learning.scattered + 1) != 0
-    alone = not short and np.random.default_rng([seed, 2]).random() < learning.free_share
-    return EpisodeSpec(
-        config.task,
-        problem.collected,
-        seed,
-        acting,
-        teacher_share=0.0 if acting is None or alone else learning.teacher_share,
-        noise=learning.noise if acting is None else learning.policy_noise,
-        labels=True,
-        scattered=short,
-        steps=learning.scattered_steps if short else None,
-    )
 
 
 class NotKept(OSError):

@@ -1,0 +1,40 @@
+"""What collectors are asked for: first demonstrations, then episodes that the policy acts in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from robolearn.training.problem import Problem
+from robolearn.training.rollout import EpisodeSpec
+from robolearn.training.run import TrainConfig
+from robolearn.training.seeds import FIRST_TRAINING_SEED
+
+FIRST = 100  # demonstrations that the normalisation is taken from; learning begins then
+AHEAD = 14  # episodes asked of a collector: enough that it never waits, few enough that its policy is fresh
+
+
+def first_seed(config: TrainConfig) -> int:
+    """Seed of the training's episode 0; the others follow it, none of them held out."""
+    return FIRST_TRAINING_SEED * (config.seed + 1)
+
+
+def episode_wanted(config: TrainConfig, problem: Problem, number: int, acting: str | None) -> EpisodeSpec:
+    """What a collector is asked for as episode `number` of a training, with the policy `acting` if any.
+
+    Whole episodes are mixed with short ones from scattered starts. A policy is left alone in a share of the
+    whole ones; otherwise the teacher acts in between.
+    """
+    learning, seed = config.learning, first_seed(config) + number
+    short = number % (learning.scattered + 1) != 0
+    alone = not short and np.random.default_rng([seed, 2]).random() < learning.free_share
+    return EpisodeSpec(
+        config.task,
+        problem.collected,
+        seed,
+        acting,
+        teacher_share=0.0 if acting is None or alone else learning.teacher_share,
+        noise=learning.noise if acting is None else learning.policy_noise,
+        labels=True,
+        scattered=short,
+        steps=learning.scattered_steps if short else None,
+    )
