@@ -87,8 +87,7 @@ def summary(case: str, episodes: list[Episode], seconds: float) -> dict[str, Any
         "target": target(case),
         "seconds": float(np.mean([outcome.seconds for outcome in good])) if good else None,
         "peak_force": {"median": float(np.median(peaks)), "most": max(peaks)},
-        "altered_ticks": sum(sum(o.interventions.values()) for o in outcomes)
-        / sum(o.ticks for o in outcomes),
+        "altered_ticks": sum(o.altered_ticks or 0 for o in outcomes) / sum(o.ticks for o in outcomes),
         "failures": {
             episode.seed: episode.outcome.reason for episode in episodes if not episode.outcome.success
         },

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 import pytest
 
-from robolearn.envs.grasp import AREA, LIFT, STILL, GraspEnv, objects_of
+from robolearn.envs.grasp import AREA, DOWN_AGAIN, LIFT, STILL, GraspEnv, objects_of
 from robolearn.envs.kinematics import DOWN
 from robolearn.errors import InputError
 
@@ -109,6 +109,54 @@ def test_success_is_an_object_high_and_still() -> None:
             put(env, slot, height, velocity)
             assert env.holds() is expected
         put(env, slot, 0.0)
+
+
+OPEN, CLOSED = (np.r_[np.zeros(7), sign] for sign in (-1.0, 1.0))
+
+
+def lift(env: GraspEnv, seed: int) -> None:
+    """Until the object hangs between the pads."""
+    env.reset(seed=seed)
+    while env._heights()[0] < LIFT / 2:
+        env.step(env.teacher())
+
+
+def test_an_object_that_slips_out_of_the_hand_is_a_drop() -> None:
+    env = GraspEnv(observe=("q",))
+    lift(env, 1)
+    assert (env.drops, env.jams) == (0, 0)
+    for _ in range(16):  # the gripper has a dead time
+        *_, info = env.step(OPEN)
+    assert info["drops"] == env.drops == 1
+    assert env._underside(0) < 0.001
+    for _ in range(5):
+        env.step(OPEN)
+    assert env.drops == 1
+    assert env.reset(seed=1)[1]["drops"] == 0
+
+
+def test_what_the_hand_did_not_carry_is_no_drop() -> None:
+    env = GraspEnv(count=2, observe=("q",))
+    env.reset(seed=0)
+    put(env, 0, 0.05)  # as if it had been thrown up
+    for _ in range(10):
+        env.step(OPEN)
+    assert env._underside(0) < DOWN_AGAIN
+    assert env.drops == 0
+
+
+def test_what_is_put_down_is_no_drop() -> None:
+    env = GraspEnv(observe=("q",))
+    lift(env, 1)
+    while env._underside(0) > 0.004:
+        grip, hand = env.grip_pose()
+        torque = env.scene.control.torque(env.data, grip, hand, grip - [0.0, 0.0, 0.02], hand)
+        env.step(env.action_of(torque, 1.0))
+        assert env.gripped(0)
+    for _ in range(16):
+        env.step(OPEN)
+    assert not env.gripped(0)
+    assert env.drops == 0
 
 
 def test_success_takes_half_a_second_on_end() -> None:

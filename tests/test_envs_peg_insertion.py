@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from robolearn.envs.kinematics import quaternion_of, rotation_from_vector, yaw_rotation
-from robolearn.envs.peg_insertion import FLIP, PegInsertionEnv
+from robolearn.envs.peg_insertion import FLIP, JAM_FORCE, PegInsertionEnv
 from robolearn.envs.pegs import BLOCK, SHAPES, contact_settings
 from robolearn.errors import InputError
 
@@ -105,6 +105,7 @@ def test_the_peg_is_held_by_friction_alone() -> None:
         if terminated:
             break
     assert (info["reason"], info["success"], env.dropped()) == ("dropped", False, True)
+    assert (info["drops"], info["jams"]) == (1, 0)
 
 
 def test_the_peg_sits_in_the_hand_as_it_was_drawn() -> None:
@@ -198,14 +199,41 @@ def test_reward_terms_lie_between_0_and_1_and_grow_with_the_work() -> None:
     assert terms[-1]["depth"] == terms[-1]["inserted"] == 1.0
 
 
-def test_a_jam_is_counted() -> None:
-    """The peg pressed on the floor of the hole, half way in, by a depth that cannot be had."""
-    env = PegInsertionEnv(observe=("q",), episode_seconds=4.0, insertion_depth=0.04)
-    solve(env, 0)
-    assert not env.success
-    assert env.jams > 0
+def hit_the_rim(env: PegInsertionEnv) -> None:
+    """Move the block, unseen by the teacher, so that it comes down beside the hole."""
     env.reset(seed=0)
-    assert env.jams == 0
+    env.model.body_pos[env._hole][0] += 0.02
+    while env.pressure() == 0.0:
+        env.step(env.teacher())
+
+
+def test_a_peg_that_presses_and_stays_is_one_jam() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    hit_the_rim(env)
+    for _ in range(12):
+        position, rotation = env.tip_pose()
+        deep = position - [0.0, 0.0, 0.1]
+        torque = env._insertion.torque(env.data, position, rotation, deep, rotation)
+        *_, info = env.step(env.action_of(torque, 1.0))
+    assert env.pressure() > JAM_FORCE
+    assert info["jams"] == env.jams == 1  # however long it lasts
+    assert env.reset(seed=0)[1]["jams"] == 0
+
+
+def test_a_hard_touch_is_no_jam() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    hit_the_rim(env)
+    for _ in range(12):  # the teacher stays there, waiting, and presses no more
+        env.step(env.teacher())
+    assert env.pressure() > 0.0
+    assert env.scene.path.peak_force > JAM_FORCE
+    assert (env.jams, env.drops) == (0, 0)
+
+
+def test_the_teacher_neither_jams_nor_drops() -> None:
+    env = PegInsertionEnv(observe=("q",))
+    info = solve(env, 0)
+    assert (info["drops"], info["jams"]) == (0, 0)
 
 
 def test_the_simulation_is_as_fine_as_the_fit_needs() -> None:

@@ -99,6 +99,14 @@ def test_a_policy_acts_and_the_teacher_says_what_it_would_have_done(env: Manipul
     assert not episode.outcome.success
 
 
+def test_the_outcome_has_the_events_and_the_altered_ticks(env: ManipulationEnv) -> None:
+    dropped = run_episode(env, spec(policy="still"), Still()).outcome
+    assert (dropped.reason, dropped.drops, dropped.jams) == ("dropped", 1, 0)
+    outcome = run_episode(env, spec(noise=3.0), None).outcome
+    assert outcome.altered_ticks == env.scene.path.altered_ticks
+    assert 0 < outcome.altered_ticks <= sum(outcome.interventions.values())
+
+
 def test_without_labels_there_is_no_expert(env: ManipulationEnv) -> None:
     assert run_episode(env, spec(policy="still"), Still()).expert is None
 

@@ -57,8 +57,10 @@ class Outcome:
         seconds: duration of the episode [s].
         peak_force: largest contact force at the wrist [N].
         mean_force: mean contact force at the wrist [N].
-        drops: how often the object was dropped.
-        interventions: ticks in which the limiter altered the request, by cause.
+        drops: how often an object was dropped.
+        jams: how often the work got stuck, pressing.
+        interventions: ticks in which the limiter altered the request, by cause; one tick may have several.
+        altered_ticks: ticks in which it altered anything.
         ticks: ticks of the limiter.
         jerk: root mean square of the rate at which the torque sent changes [N·m/s].
     """
@@ -70,7 +72,9 @@ class Outcome:
     peak_force: float | None = None
     mean_force: float | None = None
     drops: int | None = None
+    jams: int | None = None
     interventions: Mapping[str, int] = field(default_factory=dict)
+    altered_ticks: int | None = None
     ticks: int | None = None
     jerk: float | None = None
 
@@ -86,7 +90,7 @@ class Outcome:
         for name in ("peak_force", "mean_force", "jerk"):
             if (value := getattr(self, name)) is not None:
                 checked[name] = checks.number(f"outcome {name}", value, low=0.0)
-        for name in ("drops", "ticks"):
+        for name in ("drops", "jams", "altered_ticks", "ticks"):
             if (value := getattr(self, name)) is not None:
                 checked[name] = checks.whole(f"outcome {name}", value, 0)
         for name, value in checked.items():

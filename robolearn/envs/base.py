@@ -88,6 +88,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         )
         self._scenes.clear()
         self.success = False
+        self.drops = self.jams = 0
         self._finished = True
         self._observer = Observer(tuple(config.observe), self.views, self.arm.n, self.state_size)
         self.observation_space = self._observer.space()
@@ -117,6 +118,9 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         Where `self.scattered` is set, also bring the hand somewhere on its way, with `bring_hand`.
         """
         raise NotImplementedError
+
+    def watch(self) -> None:
+        """Look for events after a control step, and count them: `self.drops` and `self.jams`."""
 
     def holds(self) -> bool:
         """Whether the goal holds in the simulator's state; for `hold_steps` steps on end it is a success."""
@@ -180,6 +184,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         self._now = 0  # physics steps since the episode began
         self._index = 0  # actions taken
         self._held = 0
+        self.drops = self.jams = 0
         self._finished = False
         self.success = False
         waiting = np.append(np.zeros(self.arm.n), 1.0 if self.starts_closed else -1.0)
@@ -199,8 +204,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         Returns:
             observation, reward, terminated (success or failure), truncated (time), and info: "success";
             "reason" ("success", "time", "diverged" or the task's own failure; "" while the episode goes on);
-            "reward_terms", unscaled; "requested", "filtered" and "sent" torque of the limiter's latest tick,
-            each shape (n,) [N·m].
+            "reward_terms", unscaled; "drops" and "jams", so far; "requested", "filtered" and "sent" torque of
+            the limiter's latest tick, each shape (n,) [N·m].
 
         Raises:
             InputError: the action has a wrong shape or is not finite; nothing has happened then.
@@ -224,6 +229,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         self._index += 1
 
         diverged = self.scene.path.diverged
+        if not diverged:
+            self.watch()
         terms = dict.fromkeys(self.config.reward_scales, 0.0) if diverged else self.reward_terms()
         reward = self._weigh(terms)
         self._held = 0 if diverged or not self.holds() else self._held + 1
@@ -442,6 +449,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return {
             "success": self.success,
             "reward_terms": terms,
+            "drops": self.drops,
+            "jams": self.jams,
             "requested": path.request.copy(),
             "filtered": path.filtered.copy(),
             "sent": path.sent.copy(),

@@ -26,6 +26,8 @@ WRIST = View("wrist", "hand", (0.09, 0.0, 0.045), (0.01, 0.0, 0.15), (0, 0, -1),
 AREA = ((0.4, 0.6), (-0.15, 0.15))  # of the table, where objects lie, along x and y [m]
 LIFT = 0.12  # [m]
 STILL = 0.05  # an object slower than this is held still [m/s]
+CARRIED = 0.02  # so high over its rest an object between both pads is carried [m]
+DOWN_AGAIN = 0.01  # and with its underside so low over the table it is down again [m]
 OBJECT_SETS = ("train", "held-out")
 MOST_OBJECTS = 8
 PALM = (0.024, 0.102, 0.041)  # half sizes along the hand's x and y, and its height above the grip point [m]
@@ -94,6 +96,7 @@ class GraspEnv(ManipulationEnv):
         self._objects = [self._library[index] for index in key]
         self._bodies = [model.body(f"object{slot}").id for slot in range(self._count)]
         self._rest_height = np.zeros(self._count)
+        self._carried: set[int] = set()
         placed: list[tuple[Array, float]] = []
         piled = 0
         for slot, thing in enumerate(self._objects):
@@ -150,6 +153,19 @@ class GraspEnv(ManipulationEnv):
     def _heights(self) -> Array:
         """How far each object is above where it rested [m], shape (count,)."""
         return np.asarray(self.data.xpos[self._bodies, 2] - self._rest_height)
+
+    def watch(self) -> None:
+        for slot, height in enumerate(self._heights().tolist()):
+            if height > CARRIED and self.gripped(slot):
+                self._carried.add(slot)
+            elif slot in self._carried and self._underside(slot) < DOWN_AGAIN:
+                self._carried.remove(slot)
+                self.drops += not self.gripped(slot)  # else it is put down
+
+    def _underside(self, slot: int) -> float:
+        """Height of an object's lowest point above the table, whatever face it has come to lie on [m]."""
+        z, up = self.data.xpos[self._bodies[slot], 2], self.data.xmat[self._bodies[slot], 6:]
+        return float(z) - self._objects[slot].support(-up)
 
     def holds(self) -> bool:
         heights = self._heights()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from math import exp, hypot, sqrt
+from math import ceil, exp, hypot, sqrt
 from typing import Any, ClassVar
 
 import mujoco
@@ -37,8 +37,8 @@ NEAR = 0.015  # above the mouth, where it begins to go gently [m]
 BEYOND = 0.004  # how much deeper than asked the teacher goes, without touching the floor [m]
 STRIDE = 0.018  # how far below the tip the teacher aims at most; with its gains it sinks at 75 mm/s [m]
 SCATTER_TRIES = 10
-# pushing this hard [N] and moving slower than this [m/s] in the hole is a jam
-JAM_FORCE, JAM_SPEED = 15.0, 0.003
+# pressing on the hole this hard [N] for so long [s], and sinking slower than this [m/s], is a jam
+JAM_FORCE, JAM_TIME, JAM_SPEED = 15.0, 0.2, 0.003
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class PegInsertionEnv(ManipulationEnv):
 
     def place(self) -> None:
         model, data, config, rng = self.model, self.data, self.config, self.np_random
-        hole = model.body("hole").id
+        self._hole = hole = model.body("hole").id
         x, y = rng.uniform(-config.hole_shift, config.hole_shift, 2)
         self.hole_yaw = float(rng.uniform(-config.hole_turn, config.hole_turn))
         model.body_pos[hole] = [self.nominal_hole[0] + x, self.nominal_hole[1] + y, BLOCK[2]]
@@ -130,10 +130,10 @@ class PegInsertionEnv(ManipulationEnv):
             "grasp_shift": shift,
             "grasp_tilt": tilt,
         }
-        self._peg_dof = int(model.joint("peg_joint").dofadr[0])
         self._tip, self._peg = model.site("peg_tip").id, model.body("peg").id
         self._insertion = OperationalSpace(model, self.handles, self._start, Gains(speed=0.25))
-        self.jams = 0
+        self._stuck = 0
+        self._height = np.inf
         # the pads close on the handle before the episode begins; until they hold the peg, something else does
         self.scene.path.reset()
         data.xfrc_applied[self._peg, 2] = 9.81 * model.body_mass[self._peg]
@@ -184,15 +184,27 @@ class PegInsertionEnv(ManipulationEnv):
         away = self.data.xpos[self._peg] - self.data.site_xpos[self.handles.grip]
         return float(away @ away) > 0.02**2
 
-    def holds(self) -> bool:
-        depth = self.depth
-        self.jams += self._jammed(depth)
-        return depth >= self.config.insertion_depth and not self.dropped()
+    def pressure(self) -> float:
+        """How hard peg and hole press on one another now, all contacts' normal forces together [N]."""
+        force, total = np.zeros(6), 0.0
+        bodies = self.model.geom_bodyid[self.data.contact.geom].tolist()
+        for contact, pair in enumerate(bodies):
+            if self._peg in pair and self._hole in pair:
+                mujoco.mj_contactForce(self.model, self.data, contact, force)
+                total += float(force[0])
+        return total
 
-    def _jammed(self, depth: float) -> bool:
-        velocity = self.data.qvel[self._peg_dof : self._peg_dof + 3]
-        inside = 0.001 < depth < self.config.insertion_depth
-        return inside and float(velocity @ velocity) < JAM_SPEED**2 and self.scene.path.peak_force > JAM_FORCE
+    def watch(self) -> None:
+        self.drops += self.dropped()  # which ends the episode
+        height, before = float(self.data.site_xpos[self._tip, 2]), self._height
+        self._height = height
+        slow = abs(height - before) * self.config.control_rate < JAM_SPEED
+        stuck = slow and self.depth < self.config.insertion_depth and self.pressure() > JAM_FORCE
+        self._stuck = self._stuck + 1 if stuck else 0
+        self.jams += self._stuck == ceil(JAM_TIME * self.config.control_rate)
+
+    def holds(self) -> bool:
+        return self.depth >= self.config.insertion_depth and not self.dropped()
 
     def failure(self) -> str | None:
         return "dropped" if self.dropped() else None
@@ -237,7 +249,5 @@ class PegInsertionEnv(ManipulationEnv):
         # it meets the rim gently, and is quicker far above
         goal[2] = max(goal[2], position[2] - STRIDE - max(-float(shift[2]) - NEAR, 0.0))
         weight = np.array([0.0, 0.0, 9.81 * self.model.body_mass[self._peg]])
-        torque = self._insertion.torque(
-            self.data, position, rotation, goal, self._aligned, weight
-        )
+        torque = self._insertion.torque(self.data, position, rotation, goal, self._aligned, weight)
         return self.action_of(self.overcome_friction(torque), 1.0)

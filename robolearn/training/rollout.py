@@ -140,8 +140,10 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
         seconds=builder.steps * period,
         peak_force=path.peak_force,
         mean_force=path.mean_force,
-        drops=int(info["reason"] == "dropped"),
+        drops=env.drops,
+        jams=env.jams,
         interventions={cause: int(count) for cause, count in zip(CAUSES, path.altered, strict=True)},
+        altered_ticks=path.altered_ticks,
         ticks=path.ticks,
         jerk=path.torque_rate_rms,
     )
