@@ -20,7 +20,14 @@ from small_policies import CHANGES, CONFIG, TASK, save_small, small_contract, sm
 
 from robolearn.errors import InputError
 from robolearn.policies import bundle as bundles
-from robolearn.policies.bundle import find_bundle, load_actor, load_bundle, save_bundle, write_card
+from robolearn.policies.bundle import (
+    content_hash,
+    find_bundle,
+    load_actor,
+    load_bundle,
+    save_bundle,
+    write_card,
+)
 from robolearn.policies.export import random_observations
 
 FILES = {"weights.safetensors", "bundle.json", "contract.json", "card.json", "README.md"}
@@ -36,6 +43,13 @@ def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
     content = json.loads(file.read_text())
     change(content)
     file.write_text(json.dumps(content))
+
+
+def edit_head(bundle: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change bundle.json and seal it again."""
+    edit(bundle / "bundle.json", change)
+    card = json.loads((bundle / "card.json").read_text())
+    edit(bundle / "bundle.json", lambda head: head.update(content_sha256=content_hash(head, card)))
 
 
 def refused(path: Path | str, *words: str) -> None:
@@ -77,14 +91,6 @@ def test_a_policy_that_looks_back_comes_back_as_one(tmp_path: Path, recurrent: b
         save_bundle(tmp_path / "c", network, small_contract(), TASK, CHANGES, {})
 
 
-def test_a_bundle_from_before_networks_could_look_back(saved: Path) -> None:
-    edit(
-        saved / "bundle.json",
-        lambda head: [head["network"]["config"].pop(k) for k in ("history", "recurrent")],
-    )
-    assert load_bundle(saved).network.config == CONFIG
-
-
 def test_the_hash_is_that_of_the_weights(saved: Path) -> None:
     digest = hashlib.sha256((saved / "weights.safetensors").read_bytes()).hexdigest()
     assert load_bundle(saved).weights_hash == digest
@@ -110,7 +116,7 @@ def test_changes_may_hold_cameras_and_come_back_as_json(tmp_path: Path) -> None:
     assert loaded["cameras"][1]["position"] == list(cameras[1].position)
 
 
-def test_the_card_is_replaced_alone(saved: Path) -> None:
+def test_the_card_is_replaced_alone(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = (saved / "weights.safetensors").read_bytes()
     summary = {
         "episodes": 200,
@@ -124,6 +130,14 @@ def test_the_card_is_replaced_alone(saved: Path) -> None:
     assert "| 200 | 0.965 | 0.930 to 0.983 | as trained | `robolearn evaluate grasp` |" in text
     assert (saved / "weights.safetensors").read_bytes() == weights
     assert {file.name for file in saved.iterdir()} == FILES
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_card(saved, {})
+    assert load_bundle(saved).card["evaluations"] == [summary]
 
 
 # --- where it is looked for -----------------------------------------------------------------------------
@@ -245,8 +259,8 @@ def test_another_contract(saved: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (lambda head: head.update(version=2), "'robolearn-bundle' version 2; this robolearn reads"),
-        (lambda head: head.update(format="zip"), "'zip' version 1; this robolearn reads"),
+        (lambda head: head.update(version=3), "'robolearn-bundle' version 3; this robolearn reads"),
+        (lambda head: head.update(format="zip"), "'zip' version 2; this robolearn reads"),
         (lambda head: head.pop("task"), "lacks 'task'"),
         (lambda head: head.update(extra=1), "unknown key 'extra'"),
         (lambda head: head["network"].update(kind="visumotor"), "did you mean 'visuomotor'?"),
@@ -262,8 +276,30 @@ def test_another_contract(saved: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_head_that_says_something_else(saved: Path, change: Any, word: str) -> None:
-    edit(saved / "bundle.json", change)
+    edit_head(saved, change)
     refused(saved, str(saved), word)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("bundle.json", lambda head: head.update(task="peg-insertion")),
+        ("bundle.json", lambda head: head["changes"].update(image_size=25)),
+        ("bundle.json", lambda head: head["network"]["config"].update(recurrent=0)),
+        ("card.json", lambda card: card.update(success=1.0)),
+    ],
+)
+def test_a_head_or_a_card_that_was_changed_by_hand(saved: Path, name: str, change: Any) -> None:
+    edit(saved / name, lambda content: None)  # the layout may change
+    load_bundle(saved)
+    edit(saved / name, change)
+    refused(saved, str(saved), "bundle.json or card.json is damaged or of another bundle", "SHA-256")
+
+
+def test_the_card_of_another_bundle(saved: Path, tmp_path: Path) -> None:
+    save_small(tmp_path / "other", card={"success": 0.99})
+    shutil.copy(tmp_path / "other" / "card.json", saved)
+    refused(saved, "bundle.json or card.json is damaged or of another bundle")
 
 
 def test_weights_that_are_not_finite_or_not_all_there(saved: Path) -> None:
@@ -272,7 +308,7 @@ def test_weights_that_are_not_finite_or_not_all_there(saved: Path) -> None:
     del state["control.0.bias"]
     content = safetensors.torch.save(state)
     (saved / "weights.safetensors").write_bytes(content)
-    edit(saved / "bundle.json", lambda head: head.update(weights_sha256=hashlib.sha256(content).hexdigest()))
+    edit_head(saved, lambda head: head.update(weights_sha256=hashlib.sha256(content).hexdigest()))
     refused(saved, "lacks control.0.bias", "holds NaN or infinity in pose.0.bias")
 
 
@@ -297,5 +333,7 @@ def test_a_flipped_bit_is_refused_or_harmless(saved: Path, name: str, place: flo
     finally:
         file.write_bytes(content)
     assert name not in ("weights.safetensors", "contract.json")  # nothing in these can change unseen
+    assert (loaded.task, loaded.changes, loaded.card) == (expected.task, expected.changes, expected.card)
+    assert loaded.network.config == expected.network.config
     weights = loaded.network.state_dict()
     assert all(torch.equal(weights[key], tensor) for key, tensor in expected.network.state_dict().items())

@@ -135,4 +135,4 @@ def test_the_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "p.onnx: onnxruntime's actions differ from the network's by at most" in capsys.readouterr().out
     assert cli.main(["export", str(tmp_path), "--onnx", str(tmp_path / "q.onnx")]) == 2
     assert "holds no bundle" in capsys.readouterr().err
-    assert json.loads((Path(bundle.path or "") / "bundle.json").read_text())["version"] == 1
+    assert json.loads((Path(bundle.path or "") / "bundle.json").read_text())["version"] == 2

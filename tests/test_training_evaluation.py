@@ -11,7 +11,7 @@ from small_policies import CHANGES, TASK, save_small
 from robolearn import cli
 from robolearn.data.episode import Episode, Outcome
 from robolearn.errors import InputError
-from robolearn.policies.bundle import load_bundle
+from robolearn.policies.bundle import load_bundle, save_bundle
 from robolearn.training import evaluation as module
 from robolearn.training.evaluation import Evaluation, evaluate, save_evaluation, summarise, task_changes
 from robolearn.training.pool import Runner
@@ -160,8 +160,8 @@ def test_seeds_workers_and_bundles_that_are_none(bundle: Path, tmp_path: Path) -
     with pytest.raises(InputError, match="there is no bundle"):
         evaluate(tmp_path / "nothing", 1)
     save_small(tmp_path / "other")
-    head = json.loads((tmp_path / "other" / "bundle.json").read_text())
-    (tmp_path / "other" / "bundle.json").write_text(json.dumps({**head, "task": "juggle"}))
+    policy = load_bundle(tmp_path / "other")
+    save_bundle(tmp_path / "other", policy.network, policy.contract, "juggle", {}, {})
     with pytest.raises(InputError, match="unknown task 'juggle'"):
         evaluate(tmp_path / "other", 1)
 

@@ -1,13 +1,13 @@
 """The bundle: a trained policy as a directory that can be shipped, checked and trusted.
 
     weights.safetensors   the network's weights and its normalisation
-    bundle.json           format version, task, the network's kind and configuration, the others' hashes
+    bundle.json           format version, task, the network's kind and configuration, and the hashes
     contract.json         what the policy sees and commands
     card.json             measured figures, and the command and versions that made them
     README.md             the card for people
 
-Loading checks everything against everything: the files against their hashes, the weights against the network,
-the network against the contract. Nothing here needs a simulator.
+Loading checks everything against everything: all but the page for people against its hash, the weights
+against the network, the network against the contract. Nothing here needs a simulator.
 """
 
 from __future__ import annotations
@@ -30,23 +30,20 @@ import robolearn
 from robolearn import checks
 from robolearn.contract import Contract
 from robolearn.errors import InputError, choose
-from robolearn.files import replacing
 from robolearn.policies.card import card_text
 from robolearn.policies.visuomotor import Visuomotor, VisuomotorConfig
 
 FORMAT = "robolearn-bundle"
-VERSION = 1
+VERSION = 2
 """Version of the files; another one is refused."""
 
 NETWORKS: dict[str, tuple[type[Visuomotor], type[Any]]] = {"visuomotor": (Visuomotor, VisuomotorConfig)}
 """Kinds of network by the name that stands in bundle.json: the class and its configuration's class."""
 
-_LATER: dict[str, dict[str, Any]] = {"visuomotor": {"history": 1, "recurrent": False}}
-"""By kind of network: what stood for the parts of its configuration that older bundles do not name."""
-
 SHIPPED = Path(robolearn.__file__).parent / "bundles"
 
-_KEYS = ("format", "version", "task", "changes", "network", "weights_sha256", "contract_hash")
+_SEAL = "content_sha256"
+_KEYS = ("format", "version", "task", "changes", "network", "weights_sha256", "contract_hash", _SEAL)
 _NETWORK_KEYS = ("kind", "config", "cameras", "channels", "state", "action")
 
 
@@ -157,33 +154,15 @@ def save_bundle(
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "contract_hash": contract.hash,
     }
-    files = {
-        "weights.safetensors": weights,
-        "contract.json": _json(contract.to_dict()),
-        "card.json": _json(dict(card)),
-        "README.md": card_text(task, changes, contract, card).encode(),
-        "bundle.json": _json(head),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        temporary.mkdir()
-        for name, content in files.items():
-            _write(temporary / name, content)
-        _flush_directory(temporary)
-        _swap(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    _write_all(path, weights, contract, head, card)
 
 
 def write_card(path: str | os.PathLike[str], card: Mapping[str, Any]) -> None:
-    """Put another card into a bundle; raises what `load_bundle` raises."""
+    """Put another card into a bundle, all of it or nothing; raises what loading and saving raise."""
     bundle = load_bundle(path)
     assert bundle.path is not None
-    text = card_text(bundle.task, bundle.changes, bundle.contract, card)
-    for name, content in (("card.json", _json(dict(card))), ("README.md", text.encode())):
-        with replacing(bundle.path / name) as temporary:
-            temporary.write_bytes(content)
+    head = checks.parse_json("bundle.json", _bytes(bundle.path, "bundle.json"))
+    _write_all(bundle.path, _bytes(bundle.path, "weights.safetensors"), bundle.contract, head, card)
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -197,6 +176,12 @@ def _read(directory: Path) -> Bundle:
             "train it again, or use the robolearn that made it"
         )
     head = checks.exact_keys("bundle.json", head, _KEYS)
+    card = checks.mapping("card.json", checks.parse_json("card.json", _bytes(directory, "card.json")))
+    if (digest := content_hash(head, card)) != head[_SEAL]:
+        raise InputError(
+            f"bundle.json or card.json is damaged or of another bundle: what they say has SHA-256 {digest}, "
+            f"bundle.json says {head['content_sha256']}"
+        )
     contract = Contract.from_json(_bytes(directory, "contract.json"))
     if contract.hash != head["contract_hash"]:
         raise InputError(
@@ -216,7 +201,7 @@ def _read(directory: Path) -> Bundle:
         contract=contract,
         task=checks.text("task", head["task"]),
         changes=checks.mapping("changes", head["changes"]),
-        card=checks.mapping("card.json", checks.parse_json("card.json", _bytes(directory, "card.json"))),
+        card=card,
         path=directory,
         weights_hash=digest,
     )
@@ -237,8 +222,7 @@ def _build(description: object) -> Visuomotor:
     kind = choose("kind of network", checks.text("kind of network", entry["kind"]), NETWORKS)
     network_type, config_type = NETWORKS[kind]
     names = [f.name for f in fields(config_type)]
-    known = checks.mapping("network config", entry["config"])
-    config = checks.exact_keys("network config", {**_LATER.get(kind, {}), **known}, names)
+    config = checks.exact_keys("network config", entry["config"], names)
     config = {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()}
     sizes = checks.mapping("network cameras", entry["cameras"])
     cameras = {name: tuple(checks.items(f"network camera {name}", size)) for name, size in sizes.items()}
@@ -324,11 +308,41 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def content_hash(head: Mapping[str, Any], card: Mapping[str, Any]) -> str:
+    """SHA-256, in hex, of what bundle.json (but for this hash) and card.json say, in any layout."""
+    said = {"head": {key: value for key, value in head.items() if key != _SEAL}, "card": card}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
 def _json(value: object) -> bytes:
     try:
         return (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode()
     except (TypeError, ValueError) as error:
         raise InputError(f"a bundle holds what JSON can say: {error}") from error
+
+
+def _write_all(
+    path: Path, weights: bytes, contract: Contract, head: Mapping[str, Any], card: Mapping[str, Any]
+) -> None:
+    """Put a bundle of these parts in place of what is at `path`; seals head and card by their hash."""
+    head, card = (checks.parse_json("a bundle", _json(dict(part))) for part in (head, card))
+    files = {
+        "weights.safetensors": weights,
+        "contract.json": _json(contract.to_dict()),
+        "card.json": _json(card),
+        "README.md": card_text(head["task"], head["changes"], contract, card).encode(),
+        "bundle.json": _json({**head, _SEAL: content_hash(head, card)}),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        temporary.mkdir()
+        for name, content in files.items():
+            _write(temporary / name, content)
+        _flush_directory(temporary)
+        _swap(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _write(path: Path, content: bytes) -> None:
