@@ -10,7 +10,8 @@ import pytest
 from robolearn.errors import InputError
 from robolearn.training import evidence, evidence_tables
 from robolearn.training.evidence import cells, code_hash, matching, measure, run
-from robolearn.training.experiments import EXPERIMENTS, TABLES, Experiment, Trial
+from robolearn.training.experiments import EPISODES, EXPERIMENTS, FIRST_SEED, TABLES, Experiment, Trial
+from robolearn.training.seeds import evaluation_seeds
 from robolearn.training.train_command import read_words
 
 PACKAGE = Path(evidence.__file__).parents[1]
@@ -85,22 +86,25 @@ def test_cells_are_measured_one_after_another_and_only_once(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run() == 0
-    evaluations = ["evaluate", "--episodes", "200", "--seed", "0", "--json"]
+    options = ["--episodes", "200", "--seed", "100000"]
+    easy, hard = (["evaluate", *options, *more, "--json"] for more in ([], ["--set", "count=3"]))
     assert machine.calls == [
         ["train", "grasp", "--seed", "0", "--minutes", "1", "--run", "--count", "2"],
-        evaluations,
-        [*evaluations, "--set", "count=3"],
+        easy,
+        hard,
         ["train", "grasp", "--seed", "1", "--minutes", "1", "--run", "--count", "2"],
-        evaluations,
-        [*evaluations, "--set", "count=3"],
+        easy,
+        hard,
         ["train", "peg-insertion", "--seed", "0", "--minutes", "2", "--run"],
-        evaluations,
+        easy,
     ]
     found = results(machine)
     assert sorted(found) == ["easy-0", "easy-1", "other-0"]
     assert found["easy-1"]["command"] == "robolearn train grasp --minutes 1 --count 2 --seed 1"
     assert found["easy-1"]["trials"][1]["failed seeds"] == list(range(150, 200))
     assert "table" not in found["easy-1"]["trials"][0]
+    again = "robolearn evaluate RUN --episodes 200 --seed 100000 --set count=3"
+    assert found["easy-1"]["trials"][1]["command"] == again
     assert "3 of 3 cells to measure, 0.1 h" in capsys.readouterr().out
     machine.calls.clear()
     assert run() == 0
@@ -241,6 +245,15 @@ def test_the_hash_is_of_what_the_outcome_depends_on(tmp_path: Path) -> None:
     after = hashes(grasp="x = 2\n")
     assert after["peg-insertion"] == before["peg-insertion"]
     assert after["grasp"] != before["grasp"]
+
+
+def test_the_seeds_are_held_out_and_in_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = evaluation_seeds(FIRST_SEED, EPISODES)  # refuses those that any training uses
+    assert seeds[0] > 199  # which tuning looked at
+    before = cells(PACKAGE)
+    monkeypatch.setattr(evidence, "FIRST_SEED", 300_000)
+    for old, new in zip(before, cells(PACKAGE), strict=True):
+        assert (old.training, old.hash == new.hash) == (new.training, False)
 
 
 def test_what_is_left_out_of_the_hash_is_there() -> None:

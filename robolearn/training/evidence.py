@@ -19,6 +19,7 @@ import json
 import os
 import platform
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from typing import Any
 from robolearn.errors import InputError
 from robolearn.files import replacing
 from robolearn.training.evidence_tables import DISTURBED, in_short, write_tables
-from robolearn.training.experiments import EPISODES, EXPERIMENTS, Experiment
+from robolearn.training.experiments import EPISODES, EXPERIMENTS, FIRST_SEED, Experiment
 
 ROOT = Path(__file__).parents[2]
 RESULTS, RUNS = ROOT / "evidence", ROOT / "runs" / "evidence"
@@ -124,7 +125,7 @@ def cells(package: Path) -> list[Cell]:
     codes = {task: code_hash(package, task) for task in {experiment.task for experiment in EXPERIMENTS}}
     for experiment in EXPERIMENTS:
         training = _hash(codes[experiment.task], experiment.task, experiment.minutes, experiment.words)
-        tried = _hash(training, [trial.changes for trial in experiment.trials], EPISODES)
+        tried = _hash(training, [trial.changes for trial in experiment.trials], FIRST_SEED, EPISODES)
         found += [Cell(experiment, seed, training, tried) for seed in experiment.seeds]
     return found
 
@@ -170,11 +171,12 @@ def measure(cell: Cell, code: Path) -> dict[str, Any]:
     card = json.loads((run / "bundle" / "card.json").read_bytes())
     trials = []
     for trial in experiment.trials:
-        words = ["evaluate", str(run), "--episodes", str(EPISODES), "--seed", "0", "--json"]
-        words += [word for change in trial.changes for word in ("--set", change)]
+        options = ["--episodes", str(EPISODES), "--seed", str(FIRST_SEED)]
+        options += [word for change in trial.changes for word in ("--set", change)]
+        words = ["evaluate", str(run), *options, "--json"]
         summary = json.loads(_robolearn(code, words, RUNS / f"{cell.name}.log"))
         table = summary.pop("table")
-        summary.pop("command")  # names a directory that nobody else has
+        summary["command"] = shlex.join(["robolearn", "evaluate", "RUN", *options])  # RUN is everybody's own
         summary["failed seeds"] = [row["seed"] for row in table if not row["success"]]
         trials.append({"title": trial.title, "changes": list(trial.changes), **summary})
     return {

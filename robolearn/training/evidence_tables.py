@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from robolearn.files import replacing
-from robolearn.training.experiments import EPISODES, EXPERIMENTS, TABLES, Experiment, Trial
+from robolearn.training.experiments import EPISODES, EXPERIMENTS, FIRST_SEED, TABLES, Experiment, Trial
 from robolearn.training.statistics import wilson_interval
 
 Figures = dict[str, Any]
@@ -19,9 +19,10 @@ PAGE = """\
 # Results
 
 Success is a mechanical predicate on the simulator's state. Every figure is over {episodes} held-out episodes
-(seeds 0 to {last}) for each training seed; the interval is Wilson's, at 95%, over the episodes of all seeds
-together. `make evidence` measures what is missing, `python -m robolearn.training.evidence --only NAME`
-a row. The figures, with the seeds of every failure, lie under `evidence/`.
+that nothing was tuned on (`robolearn evaluate RUN --episodes {episodes} --seed {first}`) for each training
+seed; the interval is Wilson's, at 95%, over the episodes of all seeds together. `make evidence` measures what
+is missing, `python -m robolearn.training.evidence --only NAME` a row. The figures, with the seeds of every
+failure, lie under `evidence/`.
 """
 
 
@@ -37,7 +38,7 @@ def write_tables(results: Path, current: dict[str, str], page: Path | None = Non
     page = page or results.parent / "docs" / "results.md"
     found = _read(results)
     text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    text = text or PAGE.format(episodes=EPISODES, last=EPISODES - 1)
+    text = text or PAGE.format(episodes=EPISODES, first=FIRST_SEED)
     tables = {name: (title, _table(name, found, current)) for name, title in TABLES.items()}
     tables["manner"] = ("How the policies move", _manner(found, current))
     for name, (title, rows) in tables.items():
