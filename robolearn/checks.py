@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from robolearn.errors import InputError
+from robolearn.units import format_length, parse_length
 
 
 def text(thing: str, value: object) -> str:
@@ -30,11 +31,13 @@ def flag(thing: str, value: object) -> bool:
     return bool(value)
 
 
-def whole(thing: str, value: object, low: int) -> int:
-    """A whole number from `low` up."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < low:
-        raise InputError(f"{thing} is {value!r}; it must be a whole number from {low} up")
-    return int(value)
+def whole(thing: str, value: object, low: int, high: int | None = None) -> int:
+    """A whole number from `low` up, or up to `high`."""
+    numeric = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not numeric or value < low or (high is not None and value > high):  # type: ignore[operator]
+        bound = "up" if high is None else f"to {high}"
+        raise InputError(f"{thing} is {value!r}; it must be a whole number from {low} {bound}")
+    return int(value)  # type: ignore[call-overload]
 
 
 def number(thing: str, value: object, *, low: float | None = None, above: float | None = None) -> float:
@@ -51,12 +54,29 @@ def number(thing: str, value: object, *, low: float | None = None, above: float 
     return result
 
 
+def within(thing: str, value: object, low: float, high: float) -> float:
+    """A number from `low` to `high`."""
+    result = number(thing, value)
+    if not low <= result <= high:
+        raise InputError(f"{thing} is {value!r}; it must be a number from {low:g} to {high:g}")
+    return result
+
+
 def share(thing: str, value: object) -> float:
     """A number from 0 to 1."""
-    result = number(thing, value)
-    if not 0.0 <= result <= 1.0:
-        raise InputError(f"{thing} is {value!r}; it must be a number from 0 to 1")
-    return result
+    return within(thing, value, 0.0, 1.0)
+
+
+def length(thing: str, value: object, low: float, high: float) -> float:
+    """A length from `low` to `high` [m], given in metres or as text with a unit such as "3mm"; in metres."""
+    try:
+        metres = parse_length(value)  # type: ignore[arg-type]
+    except InputError as error:
+        raise InputError(f"{thing}: {error}") from error
+    if not low <= metres <= high:
+        bounds = f"{format_length(low)} to {format_length(high)}"
+        raise InputError(f"{thing} is {value!r}, {format_length(metres)}; it must be a length from {bounds}")
+    return metres
 
 
 def items(thing: str, value: object) -> tuple[Any, ...]:

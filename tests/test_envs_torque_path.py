@@ -235,6 +235,23 @@ def test_the_gripper_starts_where_its_fingers_are() -> None:
     assert path.gripper_target == pytest.approx(0.02)
 
 
+def test_an_arm_that_was_set_has_no_past_and_its_gripper_goes_on() -> None:
+    for arm in (PANDA, CARRIED):
+        path = make(arm)
+        path.advance(np.full(7, 0.5), 0.0, 60)
+        width, ticks = path.gripper_target, path.ticks
+        path.data.qpos[path.handles.qpos] += 0.1
+        path.data.qvel[path.handles.dof] = 0.2
+        path.arm_was_set()
+        q, dq = path.delayed_state
+        np.testing.assert_array_equal(q, path.data.qpos[path.handles.qpos])
+        np.testing.assert_array_equal(dq, 0.2)
+        np.testing.assert_array_equal(path.filtered, 0.0)
+        assert (path.gripper_target, path.ticks, path.steps) == (width, ticks, 60)
+        path.advance(np.zeros(7), 0.0, 4)
+        assert path.gripper_target < width
+
+
 def test_forces_are_measured_over_every_physics_step() -> None:
     path = make(floor=True)
     sensor = path.data.sensordata[path.handles.wrist_force : path.handles.wrist_force + 3]

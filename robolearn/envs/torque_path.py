@@ -338,24 +338,33 @@ class TorquePath:
     def reset(self) -> None:
         """Begin an episode from the positions and speeds that `data` has.
 
-        The torque sent last is the gravity torque where we carry the arm, else zero; the delayed state is the
-        present one; the gripper's set point is its present width. Meters are zeroed; `gain` and `tare` stay.
+        As `arm_was_set`; the gripper's set point is its present width. Meters are zeroed; `gain` and `tare`
+        stay.
+        """
+        state = self._state
+        state.clock[0] = 0
+        width = float(self.data.qpos[np.asarray(self.handles.finger_qpos)].sum())
+        state.width_goals[:] = width
+        state.width[0] = width
+        self.diverged = False
+        self.arm_was_set()
+        self.reset_meters()
+
+    def arm_was_set(self) -> None:
+        """Forget the arm's past: somebody has put it where `data` has it, at the speeds that `data` has.
+
+        The delayed state is the present one; the torque sent last is the gravity torque where we carry the
+        arm, else zero. What the gripper is doing, and the meters, stay.
         """
         state, physics = self._state, self._physics
         if physics.carries_gravity:
             mujoco.mj_forward(self.model, self.data)
-        state.clock[0] = 0
         state.q[:] = physics.qpos[physics.arm_qpos]
         state.dq[:] = physics.qvel[physics.arm_dof]
-        width = float(self.data.qpos[np.asarray(self.handles.finger_qpos)].sum())
-        state.width_goals[:] = width
-        state.width[0] = width
         state.request[:] = 0.0
         state.gravity[:] = physics.gravcomp[physics.arm_dof] if physics.carries_gravity else 0.0
         state.sent[:] = state.gravity
         state.filtered[:] = 0.0
-        self.diverged = False
-        self.reset_meters()
 
     def reset_meters(self) -> None:
         """Zero what is counted: ticks, causes, torque rate and forces."""
@@ -407,6 +416,12 @@ class TorquePath:
     def gain(self) -> Floats:
         """What the motors make of each N·m they are sent, (n,); write into it to randomise. 1 by default."""
         return self._state.gain
+
+    @property
+    def delayed_state(self) -> tuple[Floats, Floats]:
+        """Positions [rad] and speeds [rad/s] that the limiter would see now, (n,) each."""
+        oldest = (self.steps + 1) % len(self._state.q)
+        return self._state.q[oldest].copy(), self._state.dq[oldest].copy()
 
     @property
     def request(self) -> Floats:
