@@ -200,10 +200,14 @@ def test_losses_fall_and_the_average_follows() -> None:
         assert late < 0.2 * np.mean([loss[name] for loss in losses[:5]]), name
     assert learner.steps == 150
     weight = "control.0.weight"
-    now, average = made.state_dict()[weight], learner.average.module.state_dict()[weight]
+    now, average = made.state_dict()[weight], learner.average.module.state_dict()[weight].clone()
     way = (now - before[weight]).norm()
     assert 0 < (now - average).norm() < way
     assert torch.equal(learner.average.module.get_buffer("action_mean"), made.action_mean)
+    policy = learner.policy()
+    learner.update(replay.sample(32, rng, CPU), 0.0)
+    assert torch.equal(policy.state_dict()[weight], average)  # of the moment of asking
+    assert not torch.equal(learner.average.module.state_dict()[weight], average)
 
 
 def test_the_learning_rate_falls_to_a_twentieth() -> None:
@@ -284,7 +288,7 @@ def test_what_acted_is_what_is_trained_whoever_acts_in_between(
     problem = pose(TrainConfig("peg-insertion", changes, CONFIG, size, minutes=1.0))
     assert problem.contract.history == history
     problem.network.reading_scale.fill_(0.5)
-    problem.saver(problem.network, card={})(tmp_path / "bundle")
+    problem.save(tmp_path / "bundle", problem.network)
     actor = load_bundle(tmp_path / "bundle").network
 
     env = make(problem.task, problem.collected)

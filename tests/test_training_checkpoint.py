@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from robolearn.training.pool import Runner
 from robolearn.training.problem import Problem, pose
 from robolearn.training.rollout import EpisodeSpec
 from robolearn.training.run import Run, TrainConfig
-from robolearn.training.tally import Clock, Tally
+from robolearn.training.tally import RECENT, Clock, Tally
 
 LEARNING = GuidedConfig(batch=8)
 CPU = torch.device("cpu")
@@ -39,7 +40,9 @@ def test_learning_goes_on_from_a_checkpoint_as_if_nothing_had_happened(tmp_path:
     replay, rng = replay_of(posed), np.random.default_rng(3)
     fit_normalisation(posed.network, replay)
     learner, tally = Learner(posed.network, LEARNING, CPU), Tally(asked=9, episodes=7, frames=80, resumed=1)
-    tally.own.extend([True, False])
+    tally.own.extend([True] * RECENT)
+    tally.judge(4, learner.policy().state_dict())
+    tally.own.append(False)
     for _ in range(5):
         learner.update(replay.sample(8, rng, CPU), 0.1)
     run = Run.create(tmp_path / "run", TrainConfig("grasp", {}, LEARNING, VisuomotorConfig(), 1.0))
@@ -57,7 +60,11 @@ def test_learning_goes_on_from_a_checkpoint_as_if_nothing_had_happened(tmp_path:
     torch.manual_seed(99)
     fresh, other_rng, other_tally = problem(), np.random.default_rng(99), Tally()
     restored = restore(loaded, fresh.network, LEARNING, CPU, other_rng, other_tally)
-    assert (restored.steps, other_tally) == (5, tally)
+    assert restored.steps == 5
+    assert replace(other_tally, best=None) == replace(tally, best=None)
+    assert other_tally.best is not None
+    assert (other_tally.best.steps, other_tally.best.successes) == (4, RECENT)
+    restored.policy().load_state_dict(other_tally.best.weights)
     assert 20.0 <= loaded["seconds"] < 25.0
     found = go_on(restored, other_rng)
     assert found[0] == expected[0]

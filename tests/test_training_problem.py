@@ -36,16 +36,13 @@ def test_a_problem_is_the_task_as_the_policy_sees_it() -> None:
     env.close()
 
 
-def test_a_saved_policy_is_the_one_of_the_moment_of_asking(tmp_path: Path) -> None:
+def test_a_policy_is_saved_with_what_it_was_made_for(tmp_path: Path) -> None:
     problem = pose(config(observe=("q",)))
-    save = problem.saver(problem.network, card={"command": "none"})
-    before = {name: value.clone() for name, value in problem.network.state_dict().items()}
-    with torch.no_grad():
-        for parameter in problem.network.parameters():
-            parameter.add_(1.0)
-    save(tmp_path / "bundle")
+    problem.save(tmp_path / "bundle", problem.network, {"command": "none"})
     bundle = load_bundle(tmp_path / "bundle")
-    assert all(torch.equal(value, before[name]) for name, value in bundle.network.state_dict().items())
+    weights = problem.network.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in bundle.network.state_dict().items())
+    assert (bundle.contract, bundle.changes) == (problem.contract, {"observe": ["q"], "image_size": 16})
     assert (bundle.task, bundle.card) == ("peg-insertion", {"command": "none"})
 
 
@@ -57,8 +54,7 @@ def test_a_saved_policy_is_the_one_of_the_moment_of_asking(tmp_path: Path) -> No
         ({"observe": ("state", "q")}, "state"),
         ({"observe": ("front",)}, "no joint readings"),
         ({"action": "pose"}, "choose 'torque'"),
-        ({"image_size": 2}, "fits pictures of"),
-        ({"image_size": 0}, "at least 1"),
+        ({"image_size": 0}, "from 8 to 1024"),
         ({"observe": ("frnt", "q")}, "did you mean 'front'"),
         ({"clearance": "1 mn"}, "unit 'mn'"),
         ({"arm": "pandaa"}, "did you mean 'panda'"),

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_policies import small_network
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from robolearn.policies.guided import GuidedConfig
-from robolearn.policies.visuomotor import VisuomotorConfig
+from robolearn.policies.visuomotor import Visuomotor, VisuomotorConfig
 from robolearn.training.records import Recorder, Snapshots
 from robolearn.training.run import Run, TrainConfig
 from robolearn.training.scribe import Scribe
@@ -112,43 +113,45 @@ def test_a_line_of_metrics_is_written_whole_or_not_at_all(run: Run, monkeypatch:
 
 
 def test_a_snapshot_stays_as_long_as_an_episode_needs_it(tmp_path: Path, scribe: Scribe) -> None:
-    def save(path: Path) -> None:
-        path.mkdir(parents=True)
-
     def wait(snapshots: Snapshots, name: str) -> None:
         while snapshots.latest is None or Path(snapshots.latest).name != name:
             assert scribe._thread.is_alive()
 
-    snapshots = Snapshots(tmp_path, scribe)
+    snapshots = Snapshots(tmp_path, scribe, lambda path, policy: path.mkdir())
+    policies = [small_network(seed=seed) for seed in range(3)]
     assert snapshots.latest is None
     snapshots.returned(None)
-    snapshots.publish(1, save)
+    snapshots.publish(1, policies[0])
     wait(snapshots, "0000001")
     first = snapshots.latest
     snapshots.taken(first)
     snapshots.taken(first)
     for number in (2, 3):
-        snapshots.publish(number, save)
+        snapshots.publish(number, policies[number - 1])
     wait(snapshots, "0000003")
     snapshots.returned(first)
     scribe.write("nothing", lambda: None)
     while scribe.backlog:
         pass
     assert sorted(os.listdir(tmp_path)) == ["0000001", "0000003"]  # one episode is still on its way
+    assert (snapshots[first].steps, snapshots[first].policy) == (1, policies[0])
     snapshots.returned(first)
     scribe.finish()
     assert os.listdir(tmp_path) == ["0000003"]
+    with pytest.raises(KeyError):
+        snapshots[first]
 
 
 def test_a_snapshot_that_cannot_be_written_is_never_the_latest(
     tmp_path: Path, scribe: Scribe, said: list[str]
 ) -> None:
-    def fail(path: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    def save(path: Path, policy: Visuomotor) -> None:
+        if path.name == "0000002":
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    snapshots = Snapshots(tmp_path, scribe)
-    snapshots.publish(1, Path.mkdir)
-    snapshots.publish(2, fail)
+    snapshots, policy = Snapshots(tmp_path, scribe, save), small_network()
+    snapshots.publish(1, policy)
+    snapshots.publish(2, policy)
     scribe.finish()
     assert snapshots.latest == str(tmp_path / "0000001")
     snapshots.returned(snapshots.latest)

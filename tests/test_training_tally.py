@@ -5,6 +5,7 @@ import sys
 import time
 
 import numpy as np
+import torch
 
 from robolearn.training.rollout import EpisodeSpec, run_episode
 from robolearn.training.tally import RECENT, Clock, Every, Tally, process_start
@@ -23,10 +24,27 @@ def test_the_running_success_is_of_the_policys_own_latest_episodes() -> None:
     tally.own.extend([False] * 3)
     tally.add(episode, alone=True)
     assert tally.success == 0.25
-    assert tally.text(7) == "episodes 2  steps 7  success 0.25 (last 4)"
+    assert tally.text(7) == "episodes 2  steps 7  success 0.25 (last 4 alone)"
     for _ in range(RECENT):
         tally.add(episode, alone=True)
     assert tally.success == 1.0
+
+
+def test_the_best_is_the_latest_policy_of_those_that_did_as_well_as_any() -> None:
+    tally, weights = Tally(), [{"w": torch.full((1,), float(k))} for k in range(4)]
+    tally.own.extend([True] * (RECENT - 1))
+    tally.judge(10, weights[0])
+    assert tally.best is None  # so few tell nothing
+    expected = [(False, 10, RECENT - 1), (False, 10, RECENT - 1), (True, 10, RECENT - 1)]
+    for step, (success, steps, successes) in zip((10, 20, 30), expected, strict=True):
+        tally.own.append(success)
+        tally.judge(step, weights[step // 10 - 1])
+        assert tally.best is not None
+        assert (tally.best.steps, tally.best.successes) == (steps, successes)
+    assert tally.best.weights is weights[0]
+    tally.own.extend([True] * (RECENT - 1) + [False])
+    tally.judge(40, weights[3])
+    assert (tally.best.steps, tally.best.weights) == (40, weights[3])
 
 
 def test_the_clock_goes_on_where_the_process_before_stopped() -> None:

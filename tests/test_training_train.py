@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from robolearn.envs.tasks import make
@@ -28,7 +29,7 @@ from robolearn.training import progress, shelf
 from robolearn.training import train as training
 from robolearn.training.run import TrainConfig, read_config
 from robolearn.training.shelf import load_batch
-from robolearn.training.tally import Clock
+from robolearn.training.tally import Best, Clock, Tally
 from robolearn.training.train import NotKept, train
 
 CONFIG = TrainConfig(
@@ -178,16 +179,54 @@ def test_ctrl_c_keeps_the_policy_and_leaves_no_process(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "interrupted: keeping what there is" in err
+    assert "interrupted: keeping the best policy so far" in err
     assert "Traceback" not in err
     assert f"robolearn train --resume {path}" in out
     wait_for(lambda: not running(family))
     bundle = load_bundle(path)
     assert bundle.card["training"]["interrupted"] == "yes"
     assert bundle.card["training"]["gradient steps"] == metrics(path)[-1]["steps"]
+    kept = bundle.card["training"]["kept"]
+    assert kept.startswith("the latest weights, of step")
+    assert f"kept: {kept}\n" in err
     assert (path / "report.html").is_file()
     assert list(path.glob("episodes/[0-9]*.npz"))  # for --resume
     assert not (path / "snapshots").exists()
+
+
+def test_ctrl_c_keeps_the_best_policy_even_of_before_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(training, "RECENT", 2)
+    best: list[Best] = []
+
+    def judge(self: Tally, steps: int, weights: dict[str, Any]) -> None:
+        """The policy never succeeds so early, nor does it get worse: say so for the first one."""
+        if not best:
+            best.append(Best(steps, 2, weights))
+            self.best = best[0]
+
+    asked: list[bool] = []
+
+    def share(clock: Clock) -> float:
+        if not asked and best and metrics(path) and metrics(path)[-1]["steps"] > best[0].steps:
+            asked.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.5
+
+    monkeypatch.setattr(Tally, "judge", judge)
+    monkeypatch.setattr(Clock, "share", property(share))
+    path = tmp_path / "run"
+    for resume in (False, True):
+        asked.clear()
+        assert train(CONFIG, path, resume=resume).interrupted
+        bundle = load_bundle(path)
+        weights = bundle.network.state_dict()
+        assert all(torch.equal(weights[name], value) for name, value in best[0].weights.items())
+        said = f"the weights of step {best[0].steps}, when the policy alone had succeeded in 2 of its last 2"
+        assert bundle.card["training"]["kept"].startswith(said)
+        assert f"kept: {said}" in capsys.readouterr().err
+        assert bundle.card["training"]["gradient steps"] > best[0].steps
 
 
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:

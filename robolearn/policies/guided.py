@@ -8,6 +8,7 @@ AISTATS 2011), while another process goes on collecting. Levine et al. (JMLR 17(
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -180,6 +181,12 @@ class Learner:
         self.config, self.device = config, device
         self.optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-4)
         self.steps = 0
+
+    def policy(self) -> Visuomotor:
+        """The averaged weights as they are now: a copy, on the CPU."""
+        policy = copy.deepcopy(self.average.module).cpu()
+        assert isinstance(policy, Visuomotor)
+        return policy
 
     def update(self, batch: dict[str, Tensor], progress: float) -> dict[str, float]:
         """One gradient step.

@@ -12,7 +12,7 @@ import torch
 from robolearn.errors import InputError
 from robolearn.policies.guided import GuidedConfig, Learner
 from robolearn.policies.visuomotor import Visuomotor
-from robolearn.training.tally import RECENT, Clock, Tally
+from robolearn.training.tally import RECENT, Best, Clock, Tally
 
 
 def checkpoint(clock: Clock, learner: Learner, rng: np.random.Generator, tally: Tally) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def checkpoint(clock: Clock, learner: Learner, rng: np.random.Generator, tally: 
         "network": _copied(learner.network.state_dict()),
         "average": _copied(learner.average.state_dict()),
         "optimiser": _copied(learner.optimiser.state_dict()),
-        "tally": {**vars(tally), "own": list(tally.own)},
+        "tally": {**vars(tally), "own": list(tally.own), "best": tally.best and dict(vars(tally.best))},
         "batches": json.dumps(rng.bit_generator.state),
         "torch": torch.get_rng_state(),
     }
@@ -48,7 +48,8 @@ def restore(
         learner.average.load_state_dict(state["average"])
         learner.optimiser.load_state_dict(state["optimiser"])
         learner.steps = state["steps"]
-        vars(tally).update({**state["tally"], "own": deque(state["tally"]["own"], RECENT)})
+        own, best = state["tally"]["own"], state["tally"]["best"]
+        vars(tally).update({**state["tally"], "own": deque(own, RECENT), "best": best and Best(**best)})
         rng.bit_generator.state = json.loads(state["batches"])
         torch.set_rng_state(state["torch"])
     except (KeyError, RuntimeError, ValueError, TypeError) as error:

@@ -38,3 +38,8 @@ def episode_wanted(config: TrainConfig, problem: Problem, number: int, acting: s
         scattered=short,
         steps=learning.scattered_steps if short else None,
     )
+
+
+def alone_in(spec: EpisodeSpec) -> str | None:
+    """The policy that an episode leaves to itself, if it is a whole one; None otherwise."""
+    return None if spec.teacher_share or spec.scattered else spec.policy

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -36,11 +35,9 @@ class Problem:
     contract: Contract
     network: Visuomotor
 
-    def saver(self, policy: torch.nn.Module, card: dict[str, Any]) -> Callable[[Path], None]:
-        """What writes the policy, as its weights are now, as a bundle, now or later."""
-        assert isinstance(policy, Visuomotor)
-        policy = copy.deepcopy(policy).cpu()
-        return lambda path: save_bundle(path, policy, self.contract, self.task, self.changes, card)
+    def save(self, path: Path, policy: Visuomotor, card: Mapping[str, Any] | None = None) -> None:
+        """Write a policy as a bundle; raises what `save_bundle` raises."""
+        save_bundle(path, policy, self.contract, self.task, self.changes, card or {})
 
 
 def pose(config: TrainConfig) -> Problem:

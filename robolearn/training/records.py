@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from robolearn.policies.visuomotor import Visuomotor
 from robolearn.training.run import Run
 from robolearn.training.scribe import Scribe
 
@@ -69,25 +72,43 @@ class Recorder:
             self._scribe.write("TensorBoard scalars", self._tensorboard.close)
 
 
-class Snapshots:
-    """The policy as collectors get it: bundles, each kept as long as an episode needs it."""
+@dataclass(frozen=True)
+class Snapshot:
+    """A policy as it was after some gradient steps; its weights do not change."""
 
-    def __init__(self, directory: Path, scribe: Scribe) -> None:
-        self._directory, self._scribe = directory, scribe
+    steps: int
+    policy: Visuomotor
+
+
+class Snapshots:
+    """The policy as collectors get it: bundles, each kept as long as an episode needs it.
+
+    Args:
+        directory: where they lie.
+        scribe: writes them.
+        save: writes a policy as a bundle.
+    """
+
+    def __init__(self, directory: Path, scribe: Scribe, save: Callable[[Path, Visuomotor], None]) -> None:
+        self._directory, self._scribe, self._save = directory, scribe, save
         self._users: Counter[str] = Counter()
-        self._published: list[str] = []
+        self._published: dict[str, Snapshot] = {}
         self.latest: str | None = None
         """The newest that is complete."""
 
-    def publish(self, number: int, save: Callable[[Path], None]) -> None:
-        """Write a snapshot by `save(path)` in the background; from then on it is the latest."""
-        path = self._directory / f"{number:07d}"
+    def __getitem__(self, path: str) -> Snapshot:
+        """What was published as `path`, as long as an episode that uses it has not returned."""
+        return self._published[path]
+
+    def publish(self, steps: int, policy: Visuomotor) -> None:
+        """Write a snapshot in the background; from then on it is the latest."""
+        path = self._directory / f"{steps:07d}"
 
         def job() -> None:
-            save(path)
+            self._save(path, policy)
             self.latest = str(path)
 
-        self._published.append(str(path))
+        self._published[str(path)] = Snapshot(steps, policy)
         self._scribe.write("snapshots", job)
 
     def taken(self, path: str | None) -> None:
@@ -101,8 +122,7 @@ class Snapshots:
             self._users[path] -= 1
         if self.latest is None:
             return
-        newest = self._published.index(self.latest)
-        for old in self._published[:newest]:
+        for old in itertools.takewhile(lambda path: path != self.latest, list(self._published)):
             if not self._users[old]:
-                self._published.remove(old)
+                del self._published[old]
                 self._scribe.write("snapshots", lambda path=old: shutil.rmtree(path, ignore_errors=True))  # type: ignore[misc]

@@ -1,13 +1,15 @@
 """A run's directory: what a training leaves, and what it needs to go on after a kill.
 
-config.json      what is trained and how (`TrainConfig`), the command and the versions
-metrics.jsonl    one JSON object a line, every few seconds (`docs/training.md` explains each key)
-events.out.*     the same for TensorBoard
-checkpoint.pt    network, average, optimiser, counters, random numbers, clock
-episodes/        the episodes that the replay holds; deleted when the run has finished
-snapshots/       the policies that collect at the moment; deleted when the run ends
-bundle/          the trained policy
-evaluation.json, report.html
+    config.json      what is trained and how (`TrainConfig`), the command and the versions
+    metrics.jsonl    one JSON object a line, every few seconds (`docs/training.md` explains each key)
+    events.out.*     the same for TensorBoard
+    checkpoint.pt    network, average, optimiser, counters, random numbers, clock
+    episodes/        the episodes that the replay holds; deleted when the run has finished
+    snapshots/       the policies that collect at the moment; deleted when the run ends
+    bundle/          the trained policy
+    evaluation.json, report.html
+
+Every file is replaced as a whole, so that a reader never finds half of one.
 """
 
 from __future__ import annotations

@@ -8,9 +8,26 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+from torch import Tensor
+
 from robolearn.data.episode import Episode
 
-RECENT = 50  # episodes of the policy alone that the running success rate is over
+RECENT = 20  # whole episodes of the policy alone that tell how well it does: some half a minute of grasping
+
+
+@dataclass(frozen=True, eq=False)
+class Best:
+    """A policy that was the best so far.
+
+    Attributes:
+        steps: gradient steps after which it stood.
+        successes: of the latest `RECENT` whole episodes of the policy alone; it acted in the last of them.
+        weights: the averaged ones, as `state_dict` gives them, on the CPU.
+    """
+
+    steps: int
+    successes: int
+    weights: dict[str, Tensor]
 
 
 @dataclass
@@ -23,6 +40,7 @@ class Tally:
         frames: observations in them.
         resumed: how often the run was taken up again.
         own: outcomes of the latest whole episodes in which the policy acted alone.
+        best: the policy that has done best so far; None before `RECENT` such episodes.
     """
 
     asked: int = 0
@@ -30,6 +48,7 @@ class Tally:
     frames: int = 0
     resumed: int = 0
     own: deque[bool] = field(default_factory=lambda: deque(maxlen=RECENT))
+    best: Best | None = None
 
     def add(self, episode: Episode, alone: bool) -> None:
         """Count an episode; `alone` says whether it is a whole one in which only the policy acted."""
@@ -38,6 +57,12 @@ class Tally:
         if alone:
             self.own.append(episode.outcome.success)
 
+    def judge(self, steps: int, weights: dict[str, Tensor]) -> None:
+        """Say which policy acted in the latest episode alone: it becomes the best if none has done better."""
+        successes = sum(self.own)
+        if len(self.own) == RECENT and (self.best is None or successes >= self.best.successes):
+            self.best = Best(steps, successes, weights)
+
     @property
     def success(self) -> float | None:
         """Running success rate of the policy; None before its first episode."""
@@ -45,7 +70,7 @@ class Tally:
 
     def text(self, steps: int) -> str:
         """The tally in a line, for people."""
-        success = f"success {self.success:.2f} (last {len(self.own)})" if self.own else ""
+        success = f"success {self.success:.2f} (last {len(self.own)} alone)" if self.own else ""
         return f"episodes {self.episodes}  steps {steps}  {success}".rstrip()
 
 

@@ -16,9 +16,10 @@ import torch
 from robolearn.data.episode import software_versions
 from robolearn.errors import InputError
 from robolearn.policies.guided import Learner, Replay, fit_normalisation
+from robolearn.policies.visuomotor import Visuomotor
 from robolearn.training.checkpoint import checkpoint, restore
 from robolearn.training.interrupts import Interrupts
-from robolearn.training.plan import AHEAD, FIRST, episode_wanted, first_seed
+from robolearn.training.plan import AHEAD, FIRST, alone_in, episode_wanted, first_seed
 from robolearn.training.pool import LocalPool, default_workers
 from robolearn.training.problem import Problem, device_of, pose
 from robolearn.training.progress import Display, say
@@ -26,7 +27,7 @@ from robolearn.training.records import Recorder, Snapshots
 from robolearn.training.run import Run, TrainConfig
 from robolearn.training.scribe import Scribe
 from robolearn.training.shelf import EpisodeShelf
-from robolearn.training.tally import Clock, Every, Tally
+from robolearn.training.tally import RECENT, Clock, Every, Tally
 
 if TYPE_CHECKING:
     from robolearn.training.evaluation import Evaluation
@@ -112,7 +113,7 @@ def learn(
         learner = restore(state, problem.network, learning, device, rng, tally) if state else None
         scribe = Scribe(display.say)
         shelf = EpisodeShelf(run.episodes, learning.capacity, scribe, display.say)
-        snapshots = Snapshots(run.snapshots, scribe)
+        snapshots = Snapshots(run.snapshots, scribe, problem.save)
         recorder = Recorder(run, scribe, learner.steps if learner else 0)
         held = 0  # episodes in the replay
         for episode in shelf.load():
@@ -139,9 +140,11 @@ def learn(
             for spec, episode in pool.ready(0.5 if held < first else 0.0):
                 replay.add(episode)
                 shelf.add(episode)
+                alone = alone_in(spec)
+                tally.add(episode, alone is not None)
+                if alone is not None:
+                    tally.judge(snapshots[alone].steps, snapshots[alone].policy.state_dict())
                 snapshots.returned(spec.policy)
-                helped = spec.policy is None or spec.teacher_share > 0.0
-                tally.add(episode, alone=not helped and not spec.scattered)
                 held += 1
             for code in pool.deaths[deaths:]:
                 display.say(f"a collector died (exit code {code}): another one does its episodes again")
@@ -164,13 +167,13 @@ def learn(
             if tell.due():
                 recorder.write(learner.steps, metrics(clock, learner, tally))
             if held + pool.pending >= learning.demonstrations and publish.due():
-                snapshots.publish(learner.steps, problem.saver(learner.average.module, card={}))
+                snapshots.publish(learner.steps, learner.policy())
             if save.due():
                 run.save_later(scribe, checkpoint(clock, learner, rng, tally))
 
         # the time is over, or a person has seen enough
         if interrupts.asked:
-            display.say("interrupted: keeping what there is (Ctrl-C again stops at once)")
+            display.say("interrupted: keeping the best policy so far (Ctrl-C again stops at once)")
         if learner is not None:
             recorder.write(learner.steps, metrics(clock, learner, tally))
             run.save_later(scribe, checkpoint(clock, learner, rng, tally))
@@ -190,7 +193,10 @@ def finish(
     tally: Tally,
     clock: Clock,
 ) -> Result:
-    """Keep the averaged weights as a bundle, evaluate it, write the report."""
+    """Keep the averaged weights as a bundle, evaluate it, write the report.
+
+    They are the final ones, or, if Ctrl-C ended the training, those that have done best.
+    """
     # not before: importing pictures and pages would take from the time for learning
     from robolearn.policies.bundle import write_card
     from robolearn.training.commands import progress_of
@@ -200,7 +206,12 @@ def finish(
     if learner is None:
         say(f"learning had not begun after {clock.seconds:.0f} s: there is no policy to keep")
         return Result(None, interrupts.asked)
-    run.tidy(finished=not interrupts.asked)  # before the rest: it may be what fills the disk
+    interrupted, policy = interrupts.asked, learner.policy()
+    kept = {}
+    if interrupted:
+        kept["kept"] = choose_best(policy, learner.steps, tally)
+        say(f"kept: {kept['kept']}")
+    run.tidy(finished=not interrupted)  # before the rest: it may be what fills the disk
     card = {
         "command": run.command,
         "training": {
@@ -213,15 +224,16 @@ def finish(
             "cores": default_workers(),
             "device": str(learner.device),
             "resumed": tally.resumed,
-            "interrupted": "yes" if interrupts.asked else "no",
+            "interrupted": "yes" if interrupted else "no",
+            **kept,
         },
         "versions": {**software_versions(), "torch": torch.__version__},
     }
-    bundle = keep(run, problem.saver(learner.average.module, card))
+    bundle = keep(run, lambda path: problem.save(path, policy, card))
 
     evaluation = report = None
     try:
-        if config.evaluate and not interrupts.asked:
+        if config.evaluate and not interrupted:
             interrupts.raising = True
             with progress_of(config.evaluate) as progress:
                 evaluation = evaluate(bundle, config.evaluate, progress=progress)
@@ -236,6 +248,17 @@ def finish(
     except OSError as error:
         say(f"the report cannot be written ({error.strerror or error})")
     return Result(bundle, interrupts.asked, evaluation, report)
+
+
+def choose_best(policy: Visuomotor, steps: int, tally: Tally) -> str:
+    """Give a policy that has taken `steps` the best weights so far, if any are known; says which it has."""
+    if tally.best is None:
+        return f"the latest weights, of step {steps}: it takes {RECENT} episodes alone to tell the best"
+    policy.load_state_dict(tally.best.weights)
+    return (
+        f"the weights of step {tally.best.steps}, when the policy alone had succeeded in "
+        f"{tally.best.successes} of its last {RECENT} episodes"
+    )
 
 
 class NotKept(OSError):

@@ -136,7 +136,7 @@ usage: robolearn train TASK [options]
        robolearn train --resume RUN [options]
 
 Train a policy with a teacher that knows the simulator's state; leaves a run's directory with the policy's
-bundle and a report. Ctrl-C keeps what there is, and --resume goes on with it.
+bundle and a report. Ctrl-C keeps the best policy so far, and --resume goes on.
 
 tasks:
 {tasks}
