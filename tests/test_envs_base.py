@@ -123,14 +123,14 @@ def test_pictures_need_not_be_square_or_alike() -> None:
     env.close()
 
 
-@pytest.mark.parametrize("processes", [False, True], ids=["sync", "async"])
-def test_vector_environments(processes: bool) -> None:
+@pytest.mark.parametrize("context", [None, "spawn", "forkserver"])
+def test_vector_environments(context: str | None) -> None:
     alone = [make("grasp", {"observe": ("front", "q"), "image_size": 16}) for _ in range(2)]
     firsts = [env.reset(seed=5 + i)[0] for i, env in enumerate(alone)]
     # this process has drawn, and a fork may inherit a lock that a thread of the driver holds
     vector = (
-        partial(gymnasium.vector.AsyncVectorEnv, context="spawn")
-        if processes
+        partial(gymnasium.vector.AsyncVectorEnv, context=context)
+        if context
         else gymnasium.vector.SyncVectorEnv
     )
     envs = vector([Maker(), Maker()])
@@ -452,23 +452,34 @@ def test_an_action_may_be_overwritten_by_its_owner() -> None:
         ({"action": "velocity"}, "unknown kind of action 'velocity': choose one of torque, impedance, pose"),
         ({"arm": "pandda"}, "unknown arm 'pandda' .did you mean 'panda'"),
         ({"randomisation": "wild"}, "unknown randomisation tier 'wild': choose one of clean, rich"),
-        ({"image_size": 0}, "image_size is 0: .* at least 1"),
-        ({"image_size": -3}, "at least 1"),
-        ({"image_size": 32.5}, "whole number"),
+        *(
+            ({"image_size": size}, "image_size is .*; it must be a whole number from 8 to 1024")
+            for size in (0, -3, 7, 1025, 32.5, 32.0, "32", True, float("inf"))
+        ),
+        ({"cameras": ("front",)}, r"cameras\[0\] is 'front'; it must be a robolearn.envs.views.View"),
+        ({"cameras": "front"}, "cameras is 'front'; it must be a list"),
+        ({"cameras": None}, "cameras is None"),
+        ({"observe": "front"}, "observe is 'front'; it must be a list"),
+        ({"observe": ("q", "q")}, "observe names q more than once"),
+        ({"reward_scales": {"near": float("nan"), "height": 1.0}}, "reward_scales near is nan"),
         (
             {"control_rate": 30},
             r"control_rate 30 Hz does not divide physics_rate 400 Hz: choose one of \[1, 2, 4",
         ),
-        ({"control_rate": 0}, "control_rate 0"),
-        ({"control_rate": 20.5}, "control_rate 20.5"),
-        ({"control_rate": 20.0}, "control_rate 20.0"),
+        ({"control_rate": 0}, "control_rate is 0; it must be a whole number"),
+        ({"control_rate": 20.5}, "control_rate is 20.5"),
+        ({"control_rate": 20.0}, "control_rate is 20.0"),
+        ({"control_rate": True}, "control_rate is True"),
         ({"filter_rate": 300}, "filter_rate 300 Hz does not divide"),
         ({"filter_rate": 20}, "filter_rate is 20"),
         ({"physics_rate": 0}, "physics_rate is 0"),
         ({"physics_rate": -400}, "physics_rate is -400"),
         ({"physics_rate": 410}, "does not divide physics_rate 410"),
-        ({"episode_seconds": 0}, "episode_seconds is 0: .* at least one action, 0.05 s"),
-        ({"episode_seconds": float("nan")}, "episode_seconds is nan"),
+        ({"episode_seconds": 0.01}, "episode_seconds is 0.01: .* at least one action, 0.05 s"),
+        *(
+            ({"episode_seconds": seconds}, "episode_seconds is .*; it must be a finite number above 0")
+            for seconds in (0, -1.0, float("nan"), float("inf"), "6", True, None)
+        ),
     ],
 )
 def test_configurations_that_cannot_be(changes: dict[str, Any], message: str) -> None:

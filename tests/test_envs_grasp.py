@@ -5,18 +5,11 @@ from typing import Any
 import mujoco
 import numpy as np
 import pytest
+from teaching import solve
 
 from robolearn.envs.grasp import AREA, DOWN_AGAIN, LIFT, STILL, GraspEnv, objects_of
 from robolearn.envs.kinematics import DOWN
 from robolearn.errors import InputError
-
-
-def solve(env: GraspEnv, seed: int) -> dict[str, Any]:
-    env.reset(seed=seed)
-    while True:
-        _, _, terminated, truncated, info = env.step(env.teacher())
-        if terminated or truncated:
-            return info
 
 
 def put(env: GraspEnv, slot: int, height: float, velocity: float = 0.0) -> None:
@@ -48,20 +41,6 @@ def test_the_teacher_grasps_from_a_clutter_and_in_rich_surroundings() -> None:
     assert all(solve(env, seed)["success"] for seed in range(5))
 
 
-def test_the_teacher_only_looks() -> None:
-    env = GraspEnv(observe=("q",))
-    env.reset(seed=0)
-    for _ in range(25):
-        before = env.data.qpos.copy(), env.data.qvel.copy(), env.data.ctrl.copy(), env.data.qacc.copy()
-        first, second = env.teacher(), env.teacher()
-        assert np.array_equal(first, second)  # no hidden phase
-        env.privileged()
-        after = env.data.qpos, env.data.qvel, env.data.ctrl, env.data.qacc
-        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-        assert env.action_space.contains(first)
-        env.step(first)
-
-
 def test_objects_lie_on_the_table_where_they_should() -> None:
     env = GraspEnv(observe=("q",))
     names, yaws = set(), []
@@ -82,6 +61,15 @@ def test_objects_lie_on_the_table_where_they_should() -> None:
     assert np.std(yaws) > 1.0
 
 
+@pytest.mark.parametrize(("count", "kept"), [(1, 7), (2, 4)])
+def test_clutters_do_not_pile_up_in_memory(count: int, kept: int) -> None:
+    env = GraspEnv(count=count, observe=("q",))
+    keys = [tuple(range(start, start + count)) for start in range(7)]
+    for key in keys:
+        env._scene_for(key)
+    assert list(env._scenes) == keys[-kept:]
+
+
 def test_the_sets_are_disjoint_and_used() -> None:
     train, held_out = ({thing.name for thing in objects_of(split)} for split in ("train", "held-out"))
     assert len(train) >= 60
@@ -97,7 +85,7 @@ def test_the_sets_are_disjoint_and_used() -> None:
         assert len(set(info["sampled"]["objects"])) == 3
 
 
-def test_success_is_an_object_high_and_still() -> None:
+def test_success_is_an_object_held_high_and_still(monkeypatch: pytest.MonkeyPatch) -> None:
     env = GraspEnv(count=2, observe=("q",))
     env.reset(seed=0)
     for slot in (0, 1):  # any of them will do
@@ -107,7 +95,10 @@ def test_success_is_an_object_high_and_still() -> None:
             (LIFT + 0.005, STILL + 0.01, False),
         ):
             put(env, slot, height, velocity)
-            assert env.holds() is expected
+            assert env.holds() is False  # nobody holds it there
+            with monkeypatch.context() as patch:
+                patch.setattr(env, "pads_touch", lambda body, mine=env._bodies[slot]: body == mine)
+                assert env.holds() is expected
         put(env, slot, 0.0)
 
 
@@ -177,21 +168,6 @@ def test_an_object_on_the_floor_is_lost() -> None:
         assert env.failure() == ("lost" if slot else None)  # as long as one is there it can be grasped
 
 
-def test_reward_terms_lie_between_0_and_1_and_grow_with_the_work() -> None:
-    env = GraspEnv(observe=("q",))
-    env.reset(seed=3)
-    terms = [env.reward_terms()]
-    while not env.success:
-        terms.append(env.step(env.teacher())[4]["reward_terms"])
-    for name in ("reach", "grip", "lift", "lifted"):
-        values = [term[name] for term in terms]
-        assert min(values) >= 0.0
-        assert max(values) <= 1.0
-        assert values[-1] > values[0]
-    assert terms[-1]["grip"] == terms[-1]["lift"] == terms[-1]["lifted"] == 1.0
-    assert env.gripped(0)
-
-
 def test_the_privileged_state_leads_to_the_grasp() -> None:
     env = GraspEnv(observe=("state", "q"))
     observation, _ = env.reset(seed=2)
@@ -228,8 +204,11 @@ def test_the_hand_starts_open_above_the_objects() -> None:
             {"objects": "training"},
             "unknown set of objects 'training' .*'train'.*: choose one of train, held-out",
         ),
-        ({"count": 0}, "count is 0: choose from 1 to 8"),
-        ({"count": 9}, "count is 9"),
+        ({"objects": None}, "unknown set of objects None"),
+        *(
+            ({"count": count}, f"count is {count!r}; it must be a whole number from 1 to 8")
+            for count in (0, 9, "3", 1.5, 3.0, True, None, float("nan"))
+        ),
         ({"shape": "round"}, "unknown parameter of GraspEnv 'shape'"),
     ],
 )

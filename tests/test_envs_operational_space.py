@@ -90,7 +90,7 @@ def test_the_hand_comes_to_a_pose_without_overshoot(env: BallEnv) -> None:
 
 @pytest.mark.parametrize("speed", [0.1, 0.3])
 def test_it_cruises_at_the_speed_asked_for(env: BallEnv, speed: float) -> None:
-    control = OperationalSpace(env.model, env.handles, env._start, Gains(speed=speed))
+    control = OperationalSpace(env.model, env.handles, env.usual_posture, Gains(speed=speed))
     start = env.grip_pose()[0]
     speeds = settle(env, control, start + np.array([-0.1, 0.35, 0.1]), DOWN, 1.2)
     assert max(speeds) == pytest.approx(speed, rel=0.15)

@@ -342,7 +342,7 @@ def test_bad_geometry_is_refused_by_name():
     for name, value in [
         ("clearance", 0.0),
         ("clearance", -0.001),
-        ("clearance", 0.1),
+        ("clearance", 0.0051),
         ("clearance", float("nan")),
         ("chamfer", -0.001),
         ("width", 0.0),

@@ -52,6 +52,48 @@ def test_tasks_that_are_not_there(name: str, message: str) -> None:
         task_class(name)
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_the_teacher_only_looks(name: str) -> None:
+    env = make(name, {"observe": ("q",)})
+    env.reset(seed=0)
+    for _ in range(25):
+        before = env.data.qpos.copy(), env.data.qvel.copy(), env.data.ctrl.copy(), env.data.qacc.copy()
+        first, second = env.teacher(), env.teacher()
+        assert np.array_equal(first, second)  # no hidden phase
+        env.privileged()
+        after = env.data.qpos, env.data.qvel, env.data.ctrl, env.data.qacc
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+        assert env.action_space.contains(first)
+        env.step(first)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_reward_terms_lie_between_0_and_1_and_grow_with_the_work(name: str) -> None:
+    env = make(name, {"observe": ("q",)})
+    env.reset(seed=3)
+    terms = [env.reward_terms()]
+    while not env.success:
+        terms.append(env.step(env.teacher())[4]["reward_terms"])
+    for term in env.config.reward_scales:
+        values = [at[term] for at in terms]
+        assert min(values) >= 0.0
+        assert max(values) <= 1.0
+        assert values[-1] > values[0], term
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_scattered_start_is_the_one_that_the_limiter_sees(name: str) -> None:
+    env = make(name, {"observe": ("q",)})
+    for seed in range(5):
+        env.reset(seed=seed, options={"scattered": True})
+        q, dq = env.data.qpos[env.handles.qpos], env.data.qvel[env.handles.dof]
+        seen = env.scene.path.delayed_state
+        assert seen[0] == pytest.approx(q, abs=1e-3)
+        assert seen[1] == pytest.approx(dq, abs=2e-2)
+        closed = 0.0 if env.starts_closed else env.arm.gripper.max_width
+        assert env.scene.path.gripper_target == pytest.approx(closed, abs=0.03)
+
+
 @pytest.fixture
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The Python of the page; the first piece, the task, is in a module `park` on the path."""

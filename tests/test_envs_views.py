@@ -51,10 +51,13 @@ def test_what_people_see_is_whole() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"frame": "world"}, "unknown camera frame 'world': choose one of base, hand"),
-        ({"width": 0}, "camera 'eye' has a picture of 0 x 30 pixels: both must be at least 1"),
-        ({"height": -1}, "40 x -1"),
-        ({"fovy": 0.0}, "fovy 0.0 rad"),
+        ({"frame": "world"}, "unknown frame of camera 'eye' 'world': choose one of base, hand"),
+        ({"width": 0}, "width of camera 'eye' is 0; it must be a whole number from 1 up"),
+        ({"height": -1}, "height of camera 'eye' is -1"),
+        ({"width": 40.5}, "width of camera 'eye' is 40.5"),
+        ({"position": (float("nan"), 0, 0)}, r"position of camera 'eye'\[0\] is nan"),
+        ({"name": ""}, "camera name is ''"),
+        ({"fovy": 0.0}, "fovy of camera 'eye' is 0.0"),
         ({"fovy": 45.0}, "must lie between 0 and pi"),
         ({"target": (1.0, 0.2, 0.6)}, "cannot look at"),
         ({"target": (1.0, 0.2, 0.0)}, "not straight above or below"),

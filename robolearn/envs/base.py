@@ -18,15 +18,16 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from robolearn.camera import Camera
-from robolearn.contract import Action, Contract
+from robolearn.contract import Contract
 from robolearn.envs.arm import ArmHandles
-from robolearn.envs.commands import Command, command_size, command_space, make_command
-from robolearn.envs.config import CHANNELS, DEPTH, TaskConfig, channels, check, views_of
+from robolearn.envs.commands import Command, command_space, make_command
+from robolearn.envs.config import CHANNELS, TaskConfig, check, views_of
 from robolearn.envs.kinematics import DOWN, reach
 from robolearn.envs.observing import Moment, Observer
+from robolearn.envs.promising import contract_of
 from robolearn.envs.randomisation import tier
-from robolearn.envs.scene import STATE_DELAY, Scene, compile_scene
+from robolearn.envs.scene import Scene, compile_scene
+from robolearn.envs.starting import set_hand
 from robolearn.envs.views import VIDEO
 from robolearn.errors import InputError, choose
 from robolearn.hardware.arm import ArmProfile, load_arm
@@ -35,8 +36,6 @@ __all__ = ["CHANNELS", "ManipulationEnv", "TaskConfig"]
 
 Array = NDArray[np.float64]
 
-TOUCH = 1e-3  # a scattered hand may not reach deeper than this into anything [m]
-SCENES_KEPT = 128
 _NOTHING: Array = np.zeros(0)
 
 
@@ -81,9 +80,9 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         self._steps = self.physics_rate // config.control_rate
 
         self._scenes: OrderedDict[Hashable, Scene] = OrderedDict()
-        self._start = self.arm.home
+        self.usual_posture = self.arm.home  # near which the arm is started and steered
         self.scene = self._scene_for(self.scene_key())
-        self._start = reach(
+        self.usual_posture = reach(
             self.model, self.data, self.handles, self.arm, np.array(self.start_position), DOWN
         )
         self._scenes.clear()
@@ -105,8 +104,12 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return 400
 
     def scene_key(self) -> Hashable:
-        """Which world the next episode needs, drawn from `self.np_random`; each is compiled once and kept."""
+        """Which world the next episode needs, drawn from `self.np_random`; compiled when it is not kept."""
         return 0
+
+    def scenes_kept(self) -> int:
+        """How many compiled worlds are kept for when they come again; one takes 1 to 5 MB."""
+        return 128
 
     def build(self, spec: mujoco.MjSpec, key: Hashable) -> None:
         """Add the task's bodies to a scene that already has the arm, a table top at z = 0 and light."""
@@ -166,7 +169,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         if self.sampled["texture"]:
             self._observer.textures_changed(self.scene)
         mujoco.mj_resetData(model, data)
-        data.qpos[self.handles.qpos] = self._start + self.np_random.uniform(-0.03, 0.03, self.arm.n)
+        data.qpos[self.handles.qpos] = self.usual_posture + self.np_random.uniform(-0.03, 0.03, self.arm.n)
         data.qpos[self.handles.finger_qpos] = self.arm.gripper.max_width / 2
         mujoco.mj_forward(model, data)
         path.gain[:] = self.sampled["torque_gain"]
@@ -307,45 +310,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
 
     def contract(self, history: int = 1) -> Contract:
         """What a policy trained here requires of whoever runs it; privileged state is no part of it."""
-        n, config = self.arm.n, self.config
-        ranges = {
-            "observation": self.randomisation.observation_delay,
-            "action": self.randomisation.action_delay,
-        }
-        delays = {name: (low + high) / 2 for name, (low, high) in ranges.items()}
-        spread = max((high - low) / 2 for low, high in ranges.values())
-        known = channels(n)
-        cameras = []
-        for item in config.observe:
-            if item not in CHANNELS:
-                view = self.views[item.removesuffix(DEPTH)]
-                camera = Camera.from_fovy(
-                    item,
-                    view.width,
-                    view.height,
-                    view.fovy,
-                    frame=view.frame,
-                    position=view.position,
-                    quaternion=tuple(view.optical_quaternion.tolist()),
-                    delay=delays["observation"],
-                    encoding="rgb8" if item in self.views else "depth",
-                )
-                cameras.append(camera)
-        limiter = self.scene.path.parameters._asdict()
-        unit = {"torque": "N·m", "impedance": "rad", "pose": "m, rad"}[config.action]
-        return Contract(
-            arm=self.arm.name,
-            joints=self.arm.joint_names,
-            proprioception=tuple(known[item] for item in config.observe if item in known),
-            cameras=tuple(cameras),
-            action=Action(config.action, command_size(config.action, self.arm) - 1, unit, gripper=True),
-            control_rate=config.control_rate,
-            filter_rate=config.filter_rate,
-            limiter={k: tuple(v) if isinstance(v, list) else v for k, v in limiter.items()},
-            delays={**delays, "state": STATE_DELAY},
-            delay_tolerance=max(spread, 0.01),
-            history=history,
-        )
+        return contract_of(self, history)
 
     def grip_pose(self) -> tuple[Array, Array]:
         """Position (3,) [m] and rotation (3, 3) of the point between the pads; z points out of the hand."""
@@ -363,26 +328,17 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         Returns:
             Whether that was possible without touching anything; if not, the arm is as it was.
         """
-        model, data, handles = self.model, self.data, self.handles
-        before = data.qpos.copy(), data.qvel.copy()
-        posture = self._start + self.np_random.normal(0.0, 0.1, self.arm.n)
-        try:
-            data.qpos[handles.qpos] = reach(
-                model, data, handles, self.arm, position, rotation, posture=posture
-            )
-        except InputError:
-            data.qpos[:] = before[0]
-            mujoco.mj_forward(model, data)
-            return False
-        mujoco.mj_comPos(model, data)
-        jacobian = self.scene.control.jacobian(data, position)
-        data.qvel[handles.dof] = np.linalg.pinv(jacobian) @ twist
-        mujoco.mj_forward(model, data)
-        if data.ncon and float(data.contact.dist.min()) < -TOUCH:
-            data.qpos[:], data.qvel[:] = before
-            mujoco.mj_forward(model, data)
-            return False
-        return True
+        return set_hand(self, position, rotation, twist)
+
+    def pads_touch(self, body: int) -> bool:
+        """Whether both pads touch a body."""
+        left, right = self.handles.pads
+        geoms = self.data.contact.geom
+        touching: set[int] = set()
+        for pair, bodies in zip(geoms.tolist(), self.model.geom_bodyid[geoms].tolist(), strict=True):
+            if body in bodies:
+                touching.update(pair)
+        return not (left.isdisjoint(touching) or right.isdisjoint(touching))
 
     def action_of(self, torque: Array, closed: float) -> NDArray[np.float32]:
         """A torque action: joint torques [N·m], and the gripper from open (-1) to closed (+1)."""
@@ -414,9 +370,9 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
             lambda spec: self.build(spec, key),
             physics_rate=self.physics_rate,
             filter_rate=self.config.filter_rate,
-            posture=self._start,
+            posture=self.usual_posture,
         )
-        if len(self._scenes) > SCENES_KEPT:
+        if len(self._scenes) > self.scenes_kept():
             self._scenes.popitem(last=False)
         return scene
 

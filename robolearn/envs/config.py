@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
+from robolearn import checks
 from robolearn.contract import Channel
 from robolearn.envs.commands import COMMANDS
 from robolearn.envs.views import VIDEO, View
 from robolearn.errors import InputError, choose
 
 CHANNELS = ("q", "dq", "tau", "gripper", "wrench", "state")
+IMAGE_SIZES = (8, 1024)  # smallest and largest side of pictures that a policy sees [pixels]
 DEPTH = "_depth"  # what follows a camera's name where its depth is observed
 
 
@@ -24,7 +23,7 @@ class TaskConfig:
         arm: name of a shipped arm, or path of an arm profile.
         observe: names of cameras ("front", "wrist"), their depth ("front_depth"), and of channels (q, dq,
             tau, gripper, wrench, state), in the order in which observations carry them.
-        image_size: width and height of every picture [pixels]; None keeps each camera's own.
+        image_size: width and height of every picture [pixels], 8 to 1024; None keeps each camera's own.
         cameras: the virtual cameras; observe picks among them.
         action: "torque" (joint torques, gravity excluded), "impedance" (joint displacements) or "pose" (hand
             displacements).
@@ -64,19 +63,19 @@ def views_of(config: TaskConfig) -> dict[str, View]:
     """The config's cameras by name, pictures in the size asked for.
 
     Raises:
-        InputError: the size is no size, or a name is taken.
+        InputError: the size is no size, a camera is no view, or its name is taken.
     """
     size = config.image_size
-    if size is not None and not (isinstance(size, int | np.integer) and size >= 1):
-        raise InputError(
-            f"image_size is {size!r}: a camera picture needs a whole number of pixels, at least 1 a side"
-        )
+    if size is not None:
+        size = checks.whole("image_size", size, *IMAGE_SIZES)
     views: dict[str, View] = {}
-    for view in config.cameras:
+    for index, view in enumerate(checks.items("cameras", config.cameras)):
+        if not isinstance(view, View):
+            raise InputError(f"cameras[{index}] is {view!r}; it must be a robolearn.envs.views.View")
         if view.name in (*views, *CHANNELS, VIDEO.name) or view.name.endswith(DEPTH):
             taken = ", ".join([*views, *CHANNELS, VIDEO.name, f"and what ends in {DEPTH}"])
             raise InputError(f"a camera cannot be called {view.name!r}: taken are {taken}")
-        views[view.name] = view if size is None else replace(view, width=int(size), height=int(size))
+        views[view.name] = view if size is None else replace(view, width=size, height=size)
     return views
 
 
@@ -86,26 +85,21 @@ def check(config: TaskConfig, physics_rate: int) -> None:
     Raises:
         InputError: names the field, its value and what could be there instead.
     """
-    if not _whole(physics_rate):
-        raise InputError(
-            f"physics_rate is {physics_rate!r}: it must be a positive whole number of steps a second"
-        )
+    checks.whole("physics_rate", physics_rate, 1)
     for name in ("control_rate", "filter_rate"):
-        rate = getattr(config, name)
-        if not _whole(rate) or physics_rate % rate:
+        rate = checks.whole(name, getattr(config, name), 1)
+        if physics_rate % rate:
             divisors = [d for d in range(1, physics_rate + 1) if physics_rate % d == 0]
             raise InputError(
                 f"{name} {rate!r} Hz does not divide physics_rate {physics_rate} Hz: choose one of {divisors}"
             )
-    seconds = config.episode_seconds
-    if not (math.isfinite(seconds) and round(seconds * config.control_rate) >= 1):
+    seconds = checks.number("episode_seconds", config.episode_seconds, above=0.0)
+    if round(seconds * config.control_rate) < 1:
         least = 1 / config.control_rate
         raise InputError(f"episode_seconds is {seconds!r}: an episode lasts at least one action, {least:g} s")
     names = list(views_of(config))
-    for item in config.observe:
+    for item in checks.names("observe", config.observe):
         choose("observation", item, [*names, *(name + DEPTH for name in names), *CHANNELS])
     choose("kind of action", config.action, COMMANDS)
-
-
-def _whole(rate: object) -> bool:
-    return isinstance(rate, int | np.integer) and int(rate) >= 1
+    for name, scale in checks.mapping("reward_scales", config.reward_scales).items():
+        checks.number(f"reward_scales {name}", scale)

@@ -6,18 +6,19 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cache
 from math import exp, hypot, inf, sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from robolearn import checks
 from robolearn.envs.base import ManipulationEnv, TaskConfig
 from robolearn.envs.kinematics import DOWN, rotation_from_vector, yaw_rotation
 from robolearn.envs.objects import ObjectModel, add_object, grasps_for, library, resting_pose
 from robolearn.envs.operational_space import rotation_error
 from robolearn.envs.views import View
-from robolearn.errors import InputError, choose
+from robolearn.errors import choose
 
 Array = NDArray[np.float64]
 
@@ -42,7 +43,7 @@ PAD_ROOM = 0.004  # that each finger keeps from the object on its way down [m]
 @cache
 def objects_of(split: str) -> tuple[ObjectModel, ...]:
     """The objects of a set, planned once a process."""
-    return library(choose("set of objects", split, OBJECT_SETS))
+    return library(split)
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,10 @@ class GraspConfig(TaskConfig):
         default_factory=lambda: {"reach": 0.2, "grip": 0.3, "lift": 0.5, "lifted": 1.0}
     )
 
+    def __post_init__(self) -> None:
+        choose("set of objects", self.objects, OBJECT_SETS)
+        checks.whole("count", self.count, 1, MOST_OBJECTS)
+
 
 class GraspEnv(ManipulationEnv):
     """`RoboLearn/Grasp-v0`."""
@@ -70,19 +75,16 @@ class GraspEnv(ManipulationEnv):
     state_size: ClassVar[int] = 11
     start_position: ClassVar[tuple[float, float, float]] = (0.48, 0.0, 0.24)
 
-    def __init__(
-        self, config: GraspConfig | None = None, render_mode: str | None = None, **changes: Any
-    ) -> None:
-        config = config or GraspConfig()
-        self._library = objects_of(changes.get("objects", config.objects))
-        count = changes.get("count", config.count)
-        if not 1 <= count <= MOST_OBJECTS:
-            raise InputError(f"count is {count}: choose from 1 to {MOST_OBJECTS} objects")
-        self._count = count
-        super().__init__(config, render_mode, **changes)
+    @property
+    def _library(self) -> tuple[ObjectModel, ...]:
+        return objects_of(self.config.objects)
 
     def scene_key(self) -> Hashable:
-        return tuple(int(i) for i in self.np_random.choice(len(self._library), self._count, replace=False))
+        drawn = self.np_random.choice(len(self._library), self.config.count, replace=False)
+        return tuple(int(i) for i in drawn)
+
+    def scenes_kept(self) -> int:
+        return super().scenes_kept() if self.config.count == 1 else 4  # a clutter hardly ever comes again
 
     def build(self, spec: mujoco.MjSpec, key: Hashable) -> None:
         assert isinstance(key, tuple)
@@ -94,8 +96,8 @@ class GraspEnv(ManipulationEnv):
         key = next(k for k, scene in self._scenes.items() if scene is self.scene)
         assert isinstance(key, tuple)
         self._objects = [self._library[index] for index in key]
-        self._bodies = [model.body(f"object{slot}").id for slot in range(self._count)]
-        self._rest_height = np.zeros(self._count)
+        self._bodies = [model.body(f"object{slot}").id for slot in range(self.config.count)]
+        self._rest_height = np.zeros(self.config.count)
         self._carried: set[int] = set()
         placed: list[tuple[Array, float]] = []
         piled = 0
@@ -121,7 +123,6 @@ class GraspEnv(ManipulationEnv):
             steps = round(SETTLE * self.physics_rate)
             self.scene.path.advance(np.zeros(self.arm.n), self.arm.gripper.max_width, steps)
             self._rest_height = data.xpos[self._bodies, 2].copy()
-        self._pads = {model.geom("left_pad").id, model.geom("right_pad").id}
         self.sampled |= {"objects": [thing.name for thing in self._objects]}
         if self.scattered:
             self._scatter()
@@ -176,7 +177,7 @@ class GraspEnv(ManipulationEnv):
         mujoco.mj_objectVelocity(
             self.model, self.data, mujoco.mjtObj.mjOBJ_BODY.value, self._bodies[slot], velocity, 0
         )
-        return bool(np.linalg.norm(velocity[3:]) < STILL)
+        return bool(np.linalg.norm(velocity[3:]) < STILL) and self.gripped(slot)
 
     def failure(self) -> str | None:
         for x, y, z in self.data.xpos[self._bodies].tolist():
@@ -186,12 +187,7 @@ class GraspEnv(ManipulationEnv):
 
     def gripped(self, slot: int) -> bool:
         """Whether both pads touch an object."""
-        geoms = self.data.contact.geom
-        touching: set[int] = set()
-        for pair, bodies in zip(geoms.tolist(), self.model.geom_bodyid[geoms].tolist(), strict=True):
-            if self._bodies[slot] in bodies:
-                touching |= self._pads.intersection(pair)
-        return len(touching) == 2
+        return self.pads_touch(self._bodies[slot])
 
     def reward_terms(self) -> dict[str, float]:
         grip, _ = self.grip_pose()

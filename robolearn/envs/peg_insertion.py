@@ -9,19 +9,31 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil, exp, hypot, sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from robolearn import checks
 from robolearn.envs.base import ManipulationEnv, TaskConfig
 from robolearn.envs.kinematics import quaternion_of, rotation_from_vector, yaw_rotation
 from robolearn.envs.operational_space import Gains, OperationalSpace, rotation_error
-from robolearn.envs.pegs import BLOCK, HANDLE, PegGeometry, add_hole, add_peg, contact_settings
+from robolearn.envs.pegs import (
+    BLOCK,
+    CHAMFERS,
+    CLEARANCES,
+    HANDLE,
+    SHAPES,
+    PegGeometry,
+    add_hole,
+    add_peg,
+    contact_settings,
+)
 from robolearn.envs.views import View
-from robolearn.units import parse_length
+from robolearn.errors import choose
 
 Array = NDArray[np.float64]
 
@@ -37,6 +49,7 @@ NEAR = 0.015  # above the mouth, where it begins to go gently [m]
 BEYOND = 0.004  # how much deeper than asked the teacher goes, without touching the floor [m]
 STRIDE = 0.018  # how far below the tip the teacher aims at most; with its gains it sinks at 75 mm/s [m]
 SCATTER_TRIES = 10
+SHALLOWEST = 1e-4  # depth that may be asked for [m]
 # pressing on the hole this hard [N] for so long [s], and sinking slower than this [m/s], is a jam
 JAM_FORCE, JAM_TIME, JAM_SPEED = 15.0, 0.2, 0.003
 
@@ -45,27 +58,43 @@ JAM_FORCE, JAM_TIME, JAM_SPEED = 15.0, 0.2, 0.003
 class PegInsertionConfig(TaskConfig):
     """Attributes:
     shape: of peg and hole: round, square, hexagon or trapezoid.
-    clearance: gap between peg and hole on each side [m], or text with a unit such as "1mm".
-    chamfer: depth of the 45 degree chamfer around the mouth [m], or text with a unit.
-    hole_shift: the hole's place is drawn this far from the nominal one along x and along y [m].
-    hole_turn: and its yaw from the nominal one [rad].
-    grasp_shift: the peg's shift in the hand along the hand's x and z [m].
-    grasp_tilt: the peg's tilt in the hand about the closing axis [rad].
-    insertion_depth: of the tip under the mouth that counts as inserted [m].
+    clearance: gap between peg and hole on each side, 0.05 to 5 mm.
+    chamfer: depth of the 45 degree chamfer around the mouth, 0 to 6 mm.
+    hole_shift: the hole's place is drawn this far from the nominal one along x and along y, 0 to 10 cm.
+    hole_turn: and its yaw from the nominal one, 0 to pi [rad].
+    grasp_shift: the peg's shift in the hand along the hand's x and z, 0 to 10 mm.
+    grasp_tilt: the peg's tilt in the hand about the closing axis, 0 to pi / 6 [rad].
+    insertion_depth: of the tip under the mouth that counts as inserted, above 0, no deeper than the hole.
+
+    A length is a number of metres or a text with a unit, such as "3mm"; the config has it in metres.
     """
 
     shape: str = "trapezoid"
     clearance: float | str = 0.003
     chamfer: float | str = 0.002
-    hole_shift: float = 0.05
+    hole_shift: float | str = 0.05
     hole_turn: float = float(np.radians(30))
-    grasp_shift: float = 0.003
+    grasp_shift: float | str = 0.003
     grasp_tilt: float = float(np.radians(5))
-    insertion_depth: float = 0.025
+    insertion_depth: float | str = 0.025
     cameras: tuple[View, ...] = (FRONT, WRIST)
     reward_scales: dict[str, float] = field(
         default_factory=lambda: {"near": 0.3, "upright": 0.2, "depth": 0.5, "inserted": 1.0}
     )
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "clearance": CLEARANCES,
+            "chamfer": CHAMFERS,
+            "hole_shift": (0.0, 0.1),
+            "grasp_shift": (0.0, 0.01),
+            "insertion_depth": (SHALLOWEST, PegGeometry.hole_depth),
+        }
+        for name, (low, high) in bounds.items():
+            object.__setattr__(self, name, checks.length(name, getattr(self, name), low, high))
+        checks.within("hole_turn", self.hole_turn, 0.0, np.pi)
+        checks.within("grasp_tilt", self.grasp_tilt, 0.0, np.pi / 6)
+        choose("peg shape", self.shape, SHAPES)
 
 
 class PegInsertionEnv(ManipulationEnv):
@@ -80,17 +109,16 @@ class PegInsertionEnv(ManipulationEnv):
     start_position: ClassVar[tuple[float, float, float]] = (0.5, 0.0, 0.215)
     nominal_hole: ClassVar[tuple[float, float]] = (0.5, 0.0)
 
-    def __init__(
-        self, config: PegInsertionConfig | None = None, render_mode: str | None = None, **changes: Any
-    ) -> None:
-        config = config or PegInsertionConfig()
-        self.geometry = PegGeometry(
-            shape=changes.get("shape", config.shape),
-            clearance=parse_length(changes.get("clearance", config.clearance)),
-            chamfer=parse_length(changes.get("chamfer", config.chamfer)),
-        )
-        changes |= {"clearance": self.geometry.clearance, "chamfer": self.geometry.chamfer}
-        super().__init__(config, render_mode, **changes)
+    @cached_property
+    def geometry(self) -> PegGeometry:
+        """Of peg and hole."""
+        config = self.config
+        return PegGeometry(config.shape, float(config.clearance), float(config.chamfer))
+
+    @cached_property
+    def enough(self) -> float:
+        """The depth that counts as inserted [m]."""
+        return float(self.config.insertion_depth)
 
     def natural_physics_rate(self) -> int:
         return contact_settings(self.geometry.clearance).physics_rate
@@ -104,7 +132,8 @@ class PegInsertionEnv(ManipulationEnv):
     def place(self) -> None:
         model, data, config, rng = self.model, self.data, self.config, self.np_random
         self._hole = hole = model.body("hole").id
-        x, y = rng.uniform(-config.hole_shift, config.hole_shift, 2)
+        far, askew = float(config.hole_shift), float(config.grasp_shift)
+        x, y = rng.uniform(-far, far, 2)
         self.hole_yaw = float(rng.uniform(-config.hole_turn, config.hole_turn))
         model.body_pos[hole] = [self.nominal_hole[0] + x, self.nominal_hole[1] + y, BLOCK[2]]
         model.body_quat[hole] = quaternion_of(yaw_rotation(self.hole_yaw))
@@ -112,7 +141,7 @@ class PegInsertionEnv(ManipulationEnv):
         self._aligned = self._hole_rotation @ FLIP
         self._mouth = model.body_pos[hole].copy()
 
-        shift = rng.uniform(-config.grasp_shift, config.grasp_shift, 2)
+        shift = rng.uniform(-askew, askew, 2)
         tilt = float(rng.uniform(-config.grasp_tilt, config.grasp_tilt))
         held_at = np.array([shift[0], 0.0, shift[1]])  # the peg in the hand's grip frame
         held_turn = rotation_from_vector(np.array([0.0, tilt, 0.0])) @ FLIP
@@ -131,7 +160,7 @@ class PegInsertionEnv(ManipulationEnv):
             "grasp_tilt": tilt,
         }
         self._tip, self._peg = model.site("peg_tip").id, model.body("peg").id
-        self._insertion = OperationalSpace(model, self.handles, self._start, Gains(speed=0.25))
+        self._insertion = OperationalSpace(model, self.handles, self.usual_posture, Gains(speed=0.25))
         self._stuck = 0
         self._height = np.inf
         # the pads close on the handle before the episode begins; until they hold the peg, something else does
@@ -199,12 +228,12 @@ class PegInsertionEnv(ManipulationEnv):
         height, before = float(self.data.site_xpos[self._tip, 2]), self._height
         self._height = height
         slow = abs(height - before) * self.config.control_rate < JAM_SPEED
-        stuck = slow and self.depth < self.config.insertion_depth and self.pressure() > JAM_FORCE
+        stuck = slow and self.depth < self.enough and self.pressure() > JAM_FORCE
         self._stuck = self._stuck + 1 if stuck else 0
         self.jams += self._stuck == ceil(JAM_TIME * self.config.control_rate)
 
     def holds(self) -> bool:
-        return self.depth >= self.config.insertion_depth and not self.dropped()
+        return self.depth >= self.enough and not self.dropped() and self.pads_touch(self._peg)
 
     def failure(self) -> str | None:
         return "dropped" if self.dropped() else None
@@ -215,8 +244,8 @@ class PegInsertionEnv(ManipulationEnv):
         return {
             "near": exp(-hypot(shift[0], shift[1]) / 0.02),
             "upright": exp(-sqrt(turn @ turn) / 0.2),
-            "depth": min(depth / self.config.insertion_depth, 1.0),
-            "inserted": float(depth >= self.config.insertion_depth),
+            "depth": min(depth / self.enough, 1.0),
+            "inserted": float(depth >= self.enough),
         }
 
     def privileged(self) -> Array:
@@ -244,7 +273,7 @@ class PegInsertionEnv(ManipulationEnv):
         # beside the chamfer it would only rub on the rim: it waits above until it is over it
         waits = float(np.clip(misfit - 1.0, 0.0, 1.0)) * HOVER
         sinks = float(np.clip((1.2 - misfit) / 0.4, 0.0, 1.0)) if shift[2] < 0.001 else 1.0
-        deep = -self.config.insertion_depth - BEYOND
+        deep = -self.enough - BEYOND
         goal = self._mouth + np.array([0.0, 0.0, waits + sinks * (deep - waits)])
         # it meets the rim gently, and is quicker far above
         goal[2] = max(goal[2], position[2] - STRIDE - max(-float(shift[2]) - NEAR, 0.0))

@@ -19,12 +19,16 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from robolearn import checks
 from robolearn.errors import InputError, choose
 
 Array = NDArray[np.float64]
 
 SHAPES = ("round", "square", "hexagon", "trapezoid")
 
+# Below, penetration would be no small part of the gap; above, the trapezoid would go in the wrong way round.
+CLEARANCES = (5e-5, 5e-3)  # per side [m]
+CHAMFERS = (0.0, 0.006)  # [m]
 ROUND_SIDES = 24  # walls of the round hole: a regular polygon around the circle
 HANDLE = (0.030, 0.024, 0.040)  # m, full sizes; the gripper closes along y
 BLOCK = (0.100, 0.100, 0.045)  # m, full sizes of the block that holds the hole
@@ -60,16 +64,14 @@ class PegGeometry:
     def __post_init__(self) -> None:
         choose("peg shape", self.shape, SHAPES)
         limits = {
-            "clearance": (1e-5, 0.006),
-            "chamfer": (0.0, 0.006),
+            "clearance": CLEARANCES,
+            "chamfer": CHAMFERS,
             "width": (0.015, 0.040),
             "shaft_length": (0.020, 0.120),
             "hole_depth": (0.010, 0.040),
         }
         for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise InputError(f"peg {name} is {value!r} m; it must lie between {low} and {high} m")
+            checks.length(f"peg {name}", getattr(self, name), low, high)
         if self.chamfer >= self.hole_depth:
             raise InputError(f"peg chamfer {self.chamfer} m must be less than hole_depth {self.hole_depth} m")
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from robolearn.errors import InputError, choose
-
-FRAMES = ("base", "hand")
+from robolearn import checks
+from robolearn.camera import Camera
+from robolearn.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -38,20 +39,29 @@ class View:
     height: int = 64
 
     def __post_init__(self) -> None:
-        choose("camera frame", self.frame, FRAMES)
-        if self.width < 1 or self.height < 1:
-            raise InputError(
-                f"camera {self.name!r} has a picture of {self.width} x {self.height} pixels: "
-                "both must be at least 1"
-            )
+        thing = f"of camera {self.name!r}"
+        for name in ("position", "target", "up"):
+            checks.vector(f"{name} {thing}", getattr(self, name), 3)
         forward = np.subtract(self.target, self.position)
         if np.linalg.norm(np.cross(forward, self.up)) < 1e-9:
             raise InputError(
                 f"camera {self.name!r} at {self.position} cannot look at {self.target} with {self.up} up: "
                 "the target must be elsewhere, and not straight above or below"
             )
-        if not 0 < self.fovy < np.pi:
-            raise InputError(f"camera {self.name!r} has fovy {self.fovy} rad: it must lie between 0 and pi")
+        self.camera()  # everything else is for a camera to check
+
+    def camera(self, **changes: Any) -> Camera:
+        """The view as contracts have it, its fields changed as said: `name`, `delay`, `encoding`."""
+        pinhole: dict[str, Any] = {
+            "name": self.name,
+            "width": self.width,
+            "height": self.height,
+            "fovy": self.fovy,
+            "frame": self.frame,
+            "position": self.position,
+            "quaternion": tuple(self.optical_quaternion.tolist()),
+        }
+        return Camera.from_fovy(**(pinhole | changes))
 
     @property
     def optical_rotation(self) -> NDArray[np.float64]:
