@@ -87,6 +87,8 @@ def summary(case: str, episodes: list[Episode], seconds: float) -> dict[str, Any
         "target": target(case),
         "seconds": float(np.mean([outcome.seconds for outcome in good])) if good else None,
         "peak_force": {"median": float(np.median(peaks)), "most": max(peaks)},
+        "drops": sum(o.drops or 0 for o in outcomes),
+        "jams": sum(o.jams or 0 for o in outcomes),
         "altered_ticks": sum(o.altered_ticks or 0 for o in outcomes) / sum(o.ticks for o in outcomes),
         "failures": {
             episode.seed: episode.outcome.reason for episode in episodes if not episode.outcome.success
@@ -111,7 +113,8 @@ def main(options: Options) -> None:
         print(json.dumps({"options": asdict(options), "cases": rows}, indent=2))
         return
     table = Table(box=None, title=f"teachers, {options.episodes} episodes each from seed {options.seed}")
-    for column in ("case", "success", "95% interval", "target", "time", "peak force", "failed seeds"):
+    columns = ("case", "success", "95% interval", "target", "time", "peak force", "drops", "jams", "altered")
+    for column in (*columns, "failed seeds"):
         table.add_column(column, justify="left" if column in ("case", "failed seeds") else "right")
     for row in rows:
         low, high = row["interval"]
@@ -123,9 +126,12 @@ def main(options: Options) -> None:
             f"{row['target']:g}" if row["target"] else "",
             f"{row['seconds']:.1f} s" if row["seconds"] else "",
             f"{row['peak_force']['median']:.0f} to {row['peak_force']['most']:.0f} N",
+            str(row["drops"]),
+            str(row["jams"]),
+            f"{100 * row['altered_ticks']:.1f} %",
             ", ".join(reasons[:6]) + (f" and {len(reasons) - 6} more" if len(reasons) > 6 else ""),
         )
-    Console(width=140).print(table)
+    Console(width=160).print(table)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def test_the_card_is_replaced_alone(saved: Path, monkeypatch: pytest.MonkeyPatch
     write_card(saved, {"evaluations": [summary]})
     assert load_bundle(saved).card["evaluations"][0]["success"]["rate"] == 0.965
     text = (saved / "README.md").read_text()
-    assert "| 200 | 0.965 | 0.930 to 0.983 | as trained | `robolearn evaluate grasp` |" in text
+    assert "| 200 | 0.965 | 0.930 to 0.983 |  |  |  | as trained | `robolearn evaluate grasp` |" in text
     assert (saved / "weights.safetensors").read_bytes() == weights
     assert {file.name for file in saved.iterdir()} == FILES
 

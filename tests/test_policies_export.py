@@ -133,6 +133,10 @@ def test_an_old_torch(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_command(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["export", str(bundle.path), "--onnx", str(tmp_path / "p.onnx")]) == 0
     assert "p.onnx: onnxruntime's actions differ from the network's by at most" in capsys.readouterr().out
+    assert cli.main(["export", str(bundle.path), "--onnx", str(tmp_path / "p.onnx"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["bundle"], found["onnx"]) == (str(bundle.path), str(tmp_path / "p.onnx"))
+    assert 0.0 <= found["largest_difference"] < 1e-3
     assert cli.main(["export", str(tmp_path), "--onnx", str(tmp_path / "q.onnx")]) == 2
     assert "holds no bundle" in capsys.readouterr().err
     assert json.loads((Path(bundle.path or "") / "bundle.json").read_text())["version"] == 2

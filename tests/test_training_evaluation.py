@@ -89,12 +89,13 @@ def row(seed: int, success: bool, **more: Any) -> dict[str, Any]:
         "seconds": 1.0,
     }
     row |= {"peak_force": 10.0, "mean_force": 1.0, "torque_rate": 5.0, "drops": 0, "ticks": 200}
+    row |= {"jams": 0, "altered_ticks": 0}
     return {**row, "altered": {"rate": 0, "speed": 0}, "sampled": {}, **more}
 
 
 def test_the_figures_of_a_table(bundle: Path) -> None:
     table = [
-        row(0, True, seconds=2.0, altered={"rate": 30, "speed": 10}),
+        row(0, True, seconds=2.0, altered={"rate": 30, "speed": 10}, altered_ticks=32, jams=2),
         row(1, True, seconds=3.0, peak_force=40.0),
         row(2, True, seconds=7.0, peak_force=None, mean_force=None),
         row(3, False, reason="dropped", drops=1, seconds=0.5),
@@ -104,8 +105,9 @@ def test_the_figures_of_a_table(bundle: Path) -> None:
     assert summary["success"]["interval"] == pytest.approx([0.3006, 0.9544], abs=1e-4)
     assert summary["seconds_to_success"] == {"mean": 4.0, "median": 3.0, "max": 7.0}
     assert summary["peak_force"] == {"mean": 20.0, "median": 10.0, "max": 40.0}
-    assert summary["drops"] == 1
-    assert summary["limiter"] == {"ticks": 800, "altered": {"rate": 30 / 800, "speed": 10 / 800}}
+    assert (summary["drops"], summary["jams"]) == (1, 2)
+    causes = {"rate": 30 / 800, "speed": 10 / 800}
+    assert summary["limiter"] == {"ticks": 800, "share": 32 / 800, "altered": causes}
     assert summary["reasons"] == {"success": 3, "dropped": 1}
     assert summary["command"].endswith("policy --episodes 4 --seed 0 --set count=2")
     assert summary["weights"] == load_bundle(bundle).weights_hash
@@ -113,10 +115,11 @@ def test_the_figures_of_a_table(bundle: Path) -> None:
 
 def test_no_success_and_nothing_measured(bundle: Path) -> None:
     nothing = {"peak_force": None, "mean_force": None, "torque_rate": None, "drops": None, "ticks": None}
+    nothing |= {"jams": None, "altered_ticks": None}
     summary = summarise([row(0, False, altered={}, **nothing)], load_bundle(bundle), {}, 0)
     assert summary["seconds_to_success"] is None
     assert summary["peak_force"] is None
-    assert summary["limiter"] == {"ticks": 0, "altered": {}}
+    assert summary["limiter"] == {"ticks": 0, "share": 0.0, "altered": {}}
     json.dumps(summary, allow_nan=False)
 
 

@@ -54,8 +54,8 @@ class Machine:
         success = {"rate": self.successes / 200, "successes": self.successes}
         spread = {"mean": 1.5, "median": 1.0, "max": 9.0}
         names = ("seconds_to_success", "peak_force", "mean_force", "torque_rate")
-        limiter = {"ticks": 9, "altered": {"rate": 0.02, "speed": 0.01}}
-        more = {**dict.fromkeys(names, spread), "drops": 3, "limiter": limiter}
+        limiter = {"ticks": 9, "share": 0.025, "altered": {"rate": 0.02, "speed": 0.01}}
+        more = {**dict.fromkeys(names, spread), "drops": 3, "jams": 1, "limiter": limiter}
         summary = {"episodes": 200, "success": success, "command": "robolearn evaluate this", **more}
         return json.dumps({**summary, "table": table})
 
@@ -154,7 +154,7 @@ def test_tables_say_mean_worst_interval_and_what_is_missing(machine: Machine) ->
         f"| hard | 1 min | {measured} |  | `easy` |  |",
         "| pegs | 2 min | not measured |  |  |  | `other` |  |",
     ]
-    manner = "1.5 s | 1.5 N | 1.5 N | 1.5 N·m/s | 6 in 400 | 2.00 % of ticks altered"
+    manner = "1.5 s | 1.5 N | 1.5 N | 1.5 N·m/s | 6 in 400 | 2 in 400 | 2.50 % of ticks altered"
     assert f"| hard | {manner} |" in text.splitlines()
     for title in (*TABLES.values(), "How the policies move"):
         assert text.count(f"## {title}\n") == 1

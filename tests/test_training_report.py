@@ -158,6 +158,8 @@ def test_a_line_cut_off_by_a_kill_is_left_out(tmp_path: Path) -> None:
 def test_the_command(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", str(run)]) == 0
     assert capsys.readouterr().out.strip() == str(run / "report.html")
+    assert cli.main(["report", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"run": str(run), "report": str(run / "report.html")}
 
 
 # --- in a browser ---------------------------------------------------------------------------------------

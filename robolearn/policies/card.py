@@ -32,13 +32,26 @@ def card_text(task: str, changes: Mapping[str, Any], contract: Contract, card: M
     evaluations = card.get("evaluations", [])
     if evaluations:
         lines += ["", "## Measured", ""]
-        lines += ["| episodes | success | 95% interval | changes | command |", "|---|---|---|---|---|"]
+        titles = [
+            "episodes",
+            "success",
+            "95% interval",
+            "drops",
+            "jams",
+            "ticks altered",
+            "changes",
+            "command",
+        ]
+        lines += [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
         for entry in evaluations:
             success = entry["success"]
             low, high = success["interval"]
             changed = ", ".join(f"{k}={_value(v)}" for k, v in entry["changes"].items()) or "as trained"
             figures = f"{entry['episodes']} | {success['rate']:.3f} | {low:.3f} to {high:.3f}"
-            lines.append(f"| {figures} | {changed} | `{entry['command']}` |")
+            share = entry.get("limiter", {}).get("share")
+            manner = f"{entry.get('drops', '')} | {entry.get('jams', '')} | "
+            manner += "" if share is None else f"{100 * share:.2f} %"
+            lines.append(f"| {figures} | {manner} | {changed} | `{entry['command']}` |")
     if not card:
         lines += ["", "A snapshot of a running training: nothing has been measured yet."]
     rest = {name: value for name, value in card.items() if name not in ("command", "evaluations", "versions")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,27 +76,37 @@ def run_evaluate(
     return 0
 
 
-def run_report(run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]) -> int:
+def run_report(
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")], json: bool = False
+) -> int:
     """Write the report of a training run anew from what lies in its directory.
 
     Args:
         run: the run's directory.
+        json: print where it is as JSON.
     """
-    print(write_report(run))
+    report = write_report(run)
+    print(dumps({"run": str(run), "report": str(report)}, indent=2) if json else report)
     return 0
 
 
-def run_export(bundle: BundleName, onnx: Path) -> int:
+def run_export(bundle: BundleName, onnx: Path, json: bool = False) -> int:
     """Write a policy as an ONNX file, and check with onnxruntime that it computes the same.
 
     Args:
         bundle: a bundle's directory, a training run's directory, or a shipped bundle's name.
         onnx: the file to write.
+        json: print what was written as JSON.
     """
     from robolearn.policies.export import export_onnx
 
-    difference = export_onnx(load_bundle(bundle), onnx)
-    print(f"{onnx}: onnxruntime's actions differ from the network's by at most {difference:.1e} N·m")
+    loaded = load_bundle(bundle)
+    difference = export_onnx(loaded, onnx)
+    if json:
+        found = {"bundle": str(loaded.path), "onnx": str(onnx), "largest_difference": difference}
+        print(dumps(found, indent=2))
+    else:
+        print(f"{onnx}: onnxruntime's actions differ from the network's by at most {difference:.1e} N·m")
     return 0
 
 
@@ -176,11 +187,13 @@ def show_evaluation(evaluation: Evaluation, every: bool = False) -> None:
             rest = f"median {spread['median']:.3g}, largest {spread['max']:.3g}"
             figures.add_row(title, f"{spread['mean']:.3g} {unit}", rest)
     figures.add_row("drops", str(summary["drops"]), "")
+    figures.add_row("jams", str(summary["jams"]), "")
+    figures.add_row(
+        "limiter", f"{100 * summary['limiter']['share']:.2f} %", "of its ticks altered the request"
+    )
     for cause, share in summary["limiter"]["altered"].items():
         if share:
-            figures.add_row(f"limiter: {cause}", f"{100 * share:.2f} %", "of its ticks altered the request")
-    if not any(summary["limiter"]["altered"].values()):
-        figures.add_row("limiter", "0 %", "of its ticks altered the request")
+            figures.add_row(f"  for {cause}", f"{100 * share:.2f} %", "one tick may have several causes")
     console.print(figures)
 
     rows = [row for row in evaluation.table if every or not row["success"]]
@@ -188,7 +201,18 @@ def show_evaluation(evaluation: Evaluation, every: bool = False) -> None:
         return
     title = "every episode" if every else "failures"
     listing = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("seed", "ended", "seconds", "peak N", "mean N", "N·m/s", "altered", "sampled"):
+    for heading in (
+        "seed",
+        "ended",
+        "seconds",
+        "peak N",
+        "mean N",
+        "N·m/s",
+        "drops",
+        "jams",
+        "altered",
+        "sampled",
+    ):
         words = heading in ("ended", "sampled")
         listing.add_column(
             heading, justify="left" if words else "right", no_wrap=heading != "sampled", overflow="fold"
@@ -197,7 +221,9 @@ def show_evaluation(evaluation: Evaluation, every: bool = False) -> None:
         forces = [row[key] for key in ("peak_force", "mean_force", "torque_rate")]
         cells = [str(row["seed"]), said(row["reason"]), f"{row['seconds']:.2f}"]
         cells += ["" if value is None else f"{value:.1f}" for value in forces]
-        listing.add_row(*cells, str(sum(row["altered"].values())), _sampled(row["sampled"]))
+        cells += ["" if row[key] is None else str(row[key]) for key in ("drops", "jams")]
+        altered = f"{100 * (row['altered_ticks'] or 0) / row['ticks']:.1f} %" if row["ticks"] else ""
+        listing.add_row(*cells, altered, _sampled(row["sampled"]))
     console.print(listing)
 
 

@@ -184,8 +184,10 @@ def summarise(
         "mean_force": _spread(row["mean_force"] for row in table),
         "torque_rate": _spread(row["torque_rate"] for row in table),
         "drops": sum(row["drops"] or 0 for row in table),
+        "jams": sum(row["jams"] or 0 for row in table),
         "limiter": {
             "ticks": ticks,
+            "share": sum(row["altered_ticks"] or 0 for row in table) / ticks if ticks else 0.0,
             "altered": {cause: count / ticks if ticks else 0.0 for cause, count in altered.items()},
         },
         "versions": {**software_versions(), "torch": torch.__version__},
@@ -257,7 +259,9 @@ def _row(episode: Episode) -> dict[str, Any]:
         "mean_force": outcome.mean_force,
         "torque_rate": outcome.jerk,
         "drops": outcome.drops,
+        "jams": outcome.jams,
         "ticks": outcome.ticks,
+        "altered_ticks": outcome.altered_ticks,
         "altered": dict(outcome.interventions),
         "sampled": {key: value for key, value in episode.info.items() if key not in _CONDITIONS},
     }

@@ -78,7 +78,16 @@ def _table(name: str, found: dict[tuple[str, str], dict[int, Figures]], current:
 
 def _manner(found: dict[tuple[str, str], dict[int, Figures]], current: dict[str, str]) -> list[str]:
     """Means over training seeds of what is measured beside success; the experiments of the first table."""
-    titles = ["task", "time to success", "peak force", "mean force", "torque rate", "drops", "limiter"]
+    titles = [
+        "task",
+        "time to success",
+        "peak force",
+        "mean force",
+        "torque rate",
+        "drops",
+        "jams",
+        "limiter",
+    ]
     rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
     first = next(iter(TABLES))
     for experiment in (experiment for experiment in EXPERIMENTS if first in experiment.tables):
@@ -96,9 +105,11 @@ def _manner(found: dict[tuple[str, str], dict[int, Figures]], current: dict[str,
             ):
                 known = [entry[key]["mean"] for entry in tried if entry[key] is not None]
                 cells.append(f"{sum(known) / len(known):.3g} {unit}" if known else "")
-            cells.append(f"{sum(entry['drops'] for entry in tried)} in {sum(e['episodes'] for e in tried)}")
-            altered = [max(entry["limiter"]["altered"].values(), default=0.0) for entry in tried]
-            cells.append(f"{100 * sum(altered) / len(altered):.2f} % of ticks altered")
+            for key in ("drops", "jams"):  # figures of older code do not know jams, nor the share of ticks
+                known = [entry[key] for entry in tried if key in entry]
+                cells.append(f"{sum(known)} in {sum(e['episodes'] for e in tried)}" if known else "")
+            known = [entry["limiter"]["share"] for entry in tried if "share" in entry["limiter"]]
+            cells.append(f"{100 * sum(known) / len(known):.2f} % of ticks altered" if known else "")
             rows.append(f"| {' | '.join(cells)} |")
     return rows
 

@@ -9,7 +9,7 @@
     bundle/          the trained policy
     evaluation.json, report.html
 
-Every file is replaced as a whole, so that a reader never finds half of one.
+What is no log is replaced as a whole, so that a reader never finds half of it.
 """
 
 from __future__ import annotations
