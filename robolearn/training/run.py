@@ -3,7 +3,7 @@
     config.json      what is trained and how (`TrainConfig`), the command and the versions
     metrics.jsonl    one JSON object a line, every few seconds (`docs/training.md` explains each key)
     events.out.*     the same for TensorBoard
-    checkpoint.pt    network, average, optimiser, counters, random numbers, clock
+    checkpoint.pt    network, average, best so far, optimiser, counters, random numbers, clock
     episodes/        the episodes that the replay holds; deleted when the run has finished
     snapshots/       the policies that collect at the moment; deleted when the run ends
     bundle/          the trained policy
