@@ -78,9 +78,7 @@ def test_the_doctor_survives_a_crash_an_exception_and_a_hang(
     assert probe(sleeps) == {"error": "no answer in 0.5 s"}
 
 
-def answer(
-    monkeypatch: pytest.MonkeyPatch, result: dict[Any, Any]
-) -> None:
+def answer(monkeypatch: pytest.MonkeyPatch, result: dict[Any, Any]) -> None:
     """Let every probe return `result`, or what it holds for the MUJOCO_GL that the probe was given."""
 
     def fake(function: object, **environment: str | None) -> dict[str, Any]:
