@@ -60,7 +60,7 @@ def test_handles_address_what_they_name(name: str) -> None:
         assert model.actuator(motor_name(joint)).id == handles.motors[i]
     assert model.body(handles.hand).name == "hand"
     assert model.site(handles.grip).name == "grip"
-    assert [[model.geom(pad).name for pad in pads] for pads in handles.pads] == [["left_pad"], ["right_pad"]]
+    assert [model.body(finger).name for finger in handles.fingers] == ["left_finger", "right_finger"]
     assert model.actuator(handles.gripper).name == "gripper"
     assert model.sensor("wrist_force").adr[0] == handles.wrist_force
     assert model.sensor("wrist_torque").adr[0] == handles.wrist_torque
@@ -400,7 +400,8 @@ def test_a_users_mjcf_takes_the_arms_place(tmp_path: Path) -> None:
     assert model.geom("arm/tip_a").friction[0] == arm.gripper.pad_friction[0]
     assert model.geom("arm/tip_a").contype[0] == 2
     assert model.body("arm/palm").id == handles.hand
-    assert [[model.geom(pad).name for pad in pads] for pads in handles.pads] == [["arm/tip_a"], ["arm/tip_b"]]
+    tips = [model.geom(name).id for name in ("arm/tip_a", "arm/tip_b")]
+    assert model.geom_bodyid[tips].tolist() == handles.fingers.tolist()
     mujoco.mj_step(model, data, 200)
     np.testing.assert_allclose(data.qpos[handles.qpos], arm.home, atol=1e-6)  # it carries its weight
     data.ctrl[handles.motors] = [0.0, 0.2, 0.0]

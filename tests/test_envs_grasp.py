@@ -8,7 +8,7 @@ import pytest
 from teaching import solve
 
 from robolearn.envs.grasp import AREA, DOWN_AGAIN, LIFT, STILL, GraspEnv, objects_of
-from robolearn.envs.kinematics import DOWN
+from robolearn.envs.kinematics import DOWN, yaw_rotation
 from robolearn.errors import InputError
 
 
@@ -97,7 +97,7 @@ def test_success_is_an_object_held_high_and_still(monkeypatch: pytest.MonkeyPatc
             put(env, slot, height, velocity)
             assert env.holds() is False  # nobody holds it there
             with monkeypatch.context() as patch:
-                patch.setattr(env, "pads_touch", lambda body, mine=env._bodies[slot]: body == mine)
+                patch.setattr(env, "fingers_touch", lambda body, mine=env._bodies[slot]: body == mine)
                 assert env.holds() is expected
         put(env, slot, 0.0)
 
@@ -177,11 +177,34 @@ def test_the_privileged_state_leads_to_the_grasp() -> None:
         grip, _ = env.grip_pose()
         assert state[:3] + grip == pytest.approx(state[3:6])
         assert 0.0 < state[9] < 0.08
-        if state[10]:  # both pads hold
+        if state[10]:  # both fingers touch it
             break
         env.step(env.teacher())
     assert np.linalg.norm(state[:3]) < 0.015
     assert np.linalg.norm(state[6:9]) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("beyond", "lean", "sign"),
+    [(0.2, 0.1, 1), (0.2, -0.1, -1), (-0.2, 0.1, 1), (-0.2, -0.1, -1), (0.6, 0.1, -1), (-0.6, -0.1, 1)],
+)
+def test_of_two_ways_round_nearly_equal_the_teacher_takes_the_one_that_the_hand_leans_to(
+    beyond: float, lean: float, sign: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = [thing.name for thing in objects_of("train")].index("box-1")  # too long to be gripped the other way
+    monkeypatch.setattr(GraspEnv, "scene_key", lambda self: (box,))
+    env = GraspEnv(observe=("q",))
+    env.reset(seed=0)
+    point, across = env.privileged()[3:6], env._target()[2][:, 1]  # the pads close along `across`
+    # at its usual yaw the hand has to turn by pi/2 + beyond one way round, or pi/2 - beyond the other
+    turn, turned = np.zeros(4), np.zeros(4)
+    angle = beyond - np.arctan2(across[1], across[0])
+    mujoco.mju_axisAngle2Quat(turn, np.array([0.0, 0.0, 1.0]), float(angle))
+    start = int(env.model.joint("object0_joint").qposadr[0])
+    mujoco.mju_mulQuat(turned, turn, env.data.qpos[start + 3 : start + 7].copy())
+    env.data.qpos[start + 3 : start + 7] = turned
+    assert env.bring_hand(point + np.array([0.0, 0.0, 0.1]), yaw_rotation(lean) @ DOWN, np.zeros(6))
+    assert env.privileged()[8] == pytest.approx(sign * np.pi / 2 + beyond - lean, abs=0.05)
 
 
 def test_the_hand_starts_open_above_the_objects() -> None:

@@ -94,7 +94,7 @@ class ArmHandles:
         finger_qpos, finger_dof: of the left and the right finger, (2,) int.
         gripper: the width actuator; into ctrl.
         hand: body id.
-        pads: geom ids of the left and of the right pad; with a user's MJCF all of each finger's.
+        fingers: body ids of the left and the right finger, (2,) int.
         grip: site id.
         wrist_force, wrist_torque: where their three numbers begin in sensordata.
     """
@@ -106,7 +106,7 @@ class ArmHandles:
     finger_dof: NDArray[np.int64]
     gripper: int
     hand: int
-    pads: tuple[frozenset[int], frozenset[int]]
+    fingers: NDArray[np.int64]
     grip: int
     wrist_force: int
     wrist_torque: int
@@ -131,16 +131,6 @@ def arm_handles(model: mujoco.MjModel, arm: ArmProfile) -> ArmHandles:
     def sensor(name: str) -> int:
         return int(model.sensor_adr[find(mujoco.mjtObj.mjOBJ_SENSOR, "sensor", name)])
 
-    def pads() -> tuple[frozenset[int], frozenset[int]]:
-        if arm.mjcf is None:
-            left, right = (find(mujoco.mjtObj.mjOBJ_GEOM, "geom", pad) for pad in PADS)
-            return frozenset({left}), frozenset({right})
-        left, right = joints(model.jnt_bodyid, _finger_joints(arm)).tolist()
-        return (
-            frozenset(np.flatnonzero(model.geom_bodyid == left).tolist()),
-            frozenset(np.flatnonzero(model.geom_bodyid == right).tolist()),
-        )
-
     return ArmHandles(
         qpos=joints(model.jnt_qposadr, _joint_names(arm)),
         dof=joints(model.jnt_dofadr, _joint_names(arm)),
@@ -149,7 +139,7 @@ def arm_handles(model: mujoco.MjModel, arm: ArmProfile) -> ArmHandles:
         finger_dof=joints(model.jnt_dofadr, _finger_joints(arm)),
         gripper=actuator(GRIPPER_ACTUATOR),
         hand=find(mujoco.mjtObj.mjOBJ_BODY, "body", MJCF_PREFIX + arm.mjcf.hand if arm.mjcf else HAND),
-        pads=pads(),
+        fingers=joints(model.jnt_bodyid, _finger_joints(arm)),
         grip=find(mujoco.mjtObj.mjOBJ_SITE, "site", GRIP_SITE),
         wrist_force=sensor(WRIST_FORCE),
         wrist_torque=sensor(WRIST_TORQUE),

@@ -330,15 +330,13 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         """
         return set_hand(self, position, rotation, twist)
 
-    def pads_touch(self, body: int) -> bool:
-        """Whether both pads touch a body."""
-        left, right = self.handles.pads
-        geoms = self.data.contact.geom
+    def fingers_touch(self, body: int) -> bool:
+        """Whether both fingers touch a body, with their pads or above them."""
         touching: set[int] = set()
-        for pair, bodies in zip(geoms.tolist(), self.model.geom_bodyid[geoms].tolist(), strict=True):
-            if body in bodies:
+        for pair in self.model.geom_bodyid[self.data.contact.geom].tolist():
+            if body in pair:
                 touching.update(pair)
-        return not (left.isdisjoint(touching) or right.isdisjoint(touching))
+        return touching.issuperset(self.handles.fingers.tolist())
 
     def action_of(self, torque: Array, closed: float) -> NDArray[np.float32]:
         """A torque action: joint torques [N·m], and the gripper from open (-1) to closed (+1)."""

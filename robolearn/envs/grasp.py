@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cache
-from math import exp, hypot, inf, sqrt
+from math import atan2, exp, hypot, inf, sqrt, tanh
 from typing import ClassVar
 
 import mujoco
@@ -27,7 +27,7 @@ WRIST = View("wrist", "hand", (0.09, 0.0, 0.045), (0.01, 0.0, 0.15), (0, 0, -1),
 AREA = ((0.4, 0.6), (-0.15, 0.15))  # of the table, where objects lie, along x and y [m]
 LIFT = 0.12  # [m]
 STILL = 0.05  # an object slower than this is held still [m/s]
-CARRIED = 0.02  # so high over its rest an object between both pads is carried [m]
+CARRIED = 0.02  # so high over its rest an object between both fingers is carried [m]
 DOWN_AGAIN = 0.01  # and with its underside so low over the table it is down again [m]
 OBJECT_SETS = ("train", "held-out")
 MOST_OBJECTS = 8
@@ -37,6 +37,9 @@ PILE = 0.07  # height at which an object without room of its own is dropped onto
 SETTLE = 0.5  # for it to come to rest [s]
 SCATTER_TRIES = 10
 MOMENTUM = 0.3  # how much a rotation under way counts against a shorter one the other way [rad per rad/s]
+LEAN = 0.3  # and how much a hand that is turned already, off the usual yaw [rad],
+LEANING = 0.05  # from about this much on [rad],
+FARTHEST_YAW = 1.75  # as long as that leads no farther away from the usual yaw than this [rad]
 PAD_ROOM = 0.004  # that each finger keeps from the object on its way down [m]
 
 
@@ -186,8 +189,8 @@ class GraspEnv(ManipulationEnv):
         return "lost"
 
     def gripped(self, slot: int) -> bool:
-        """Whether both pads touch an object."""
-        return self.pads_touch(self._bodies[slot])
+        """Whether both fingers touch an object."""
+        return self.fingers_touch(self._bodies[slot])
 
     def reward_terms(self) -> dict[str, float]:
         grip, _ = self.grip_pose()
@@ -210,6 +213,7 @@ class GraspEnv(ManipulationEnv):
             object, grip point (3,) [m], hand rotation (3, 3), object width there [m].
         """
         grip, hand = self.grip_pose()
+        yaw = atan2(hand[1, 0], hand[0, 0])
         velocity = np.zeros(6)
         mujoco.mj_objectVelocity(
             self.model, self.data, mujoco.mjtObj.mjOBJ_BODY.value, self.handles.hand, velocity, 0
@@ -228,10 +232,16 @@ class GraspEnv(ManipulationEnv):
                     goal = _hand_rotation(approach, sign * closing)
                     twist = rotation_error(goal, hand)
                     turn = sqrt(twist @ twist)
-                    # a hand that turns already goes on: between two equal ways round it does not dither
-                    going = float(velocity[:3] @ twist) / turn if turn > 1e-6 else 0.0
+                    # Between two equal ways round the hand must not dither, nor a policy that sees them as
+                    # equal average them and stand still: what turns goes on, and what is turned already, as
+                    # the joints tell better than pictures, turns farther the same way.
+                    favour = 0.0
+                    if turn > 1e-6:
+                        favour = MOMENTUM * float(velocity[:3] @ twist) / turn
+                        if abs(yaw + twist[2]) < FARTHEST_YAW:
+                            favour += LEAN * tanh(yaw / LEANING) * float(twist[2]) / turn
                     way = hypot(point[0] - grip[0], point[1] - grip[1])
-                    cost = 3.0 * way + turn - MOMENTUM * going + crowding
+                    cost = 3.0 * way + turn - favour + crowding
                     if cost < least:
                         least, best = cost, (slot, point, goal, grasp.width)
         if best is None:  # every object stands askew: go for the nearest one's middle as it is
@@ -261,7 +271,7 @@ class GraspEnv(ManipulationEnv):
 
     def privileged(self) -> Array:
         """Of the grasp that the teacher would take: grip point relative to the hand (3) [m], grip point (3)
-        [m], rotation vector to it (3) [rad], width (1) [m], whether both pads hold (1); shape (11,)."""
+        [m], rotation vector to it (3) [rad], width (1) [m], whether both fingers touch the object (1)."""
         slot, point, goal, width = self._target()
         grip, hand = self.grip_pose()
         return np.concatenate(

@@ -233,7 +233,7 @@ class PegInsertionEnv(ManipulationEnv):
         self.jams += self._stuck == ceil(JAM_TIME * self.config.control_rate)
 
     def holds(self) -> bool:
-        return self.depth >= self.enough and not self.dropped() and self.pads_touch(self._peg)
+        return self.depth >= self.enough and not self.dropped() and self.fingers_touch(self._peg)
 
     def failure(self) -> str | None:
         return "dropped" if self.dropped() else None

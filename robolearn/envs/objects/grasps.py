@@ -30,6 +30,7 @@ _PAD_CELLS = round(PAD / _CELL)
 _SOFTNESS = 0.001  # a pad touches what is this close to the farthest point [m]
 _AIM = 2  # cells by which the hand may be off to either side
 _MIN_CONTACT = 12  # cells of a pad that touch, at least
+_BALL = 0.1  # an ellipsoid whose diameters differ by less is gripped at any yaw
 _SECOND_BEST = 0.008  # another closing direction is kept when its cost is at most this much more [m]
 
 
@@ -41,9 +42,11 @@ def plan_grasps(obj: ObjectModel, rest: Rest) -> tuple[Grasp, ...]:
     """
     rotation = rotation_matrix(rest.quat)
     up = rotation[2]
-    free_yaw = obj.revolution and bool(abs(up[2]) > 1 - 1e-6)
+    ball, upright = _is_ball(obj), obj.revolution and bool(abs(up[2]) > 1 - 1e-6)
+    free_yaw = ball or upright
+    closings = [np.array([1.0, 0, 0])] if upright else _closings(obj, up)
     found = []
-    for closing in [np.array([1.0, 0, 0])] if free_yaw else _closings(obj, up):
+    for closing in closings[:1] if ball else closings:
         best = _best_along(obj, up, rest.height, closing)
         if best is not None:
             cost, position, width = best
@@ -92,6 +95,12 @@ def _rolled(grasp: Grasp, down: Array) -> Grasp:
         approach=triple(turn @ approach),
         closing=triple(turn @ grasp.closing),
     )
+
+
+def _is_ball(obj: ObjectModel) -> bool:
+    """Whether it looks the same from all sides, but for `_BALL`."""
+    (part, *others) = obj.parts
+    return part.kind == "ellipsoid" and not others and max(part.size) < (1 + _BALL) * min(part.size)
 
 
 def _closings(obj: ObjectModel, up: Array) -> list[Array]:
