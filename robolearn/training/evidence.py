@@ -41,6 +41,12 @@ PRESENTATION = (
     "cli.py",
     "doctor.py",
     "bundles/*",
+    *(f"hardware/{part}/*" for part in ("monitor", "nodes", "recording", "stations")),
+    *(
+        f"hardware/{part}.py"
+        for part in ("calibration", "episodes", "homing", "model", "oneprocess", "parameters", "runner")
+    ),
+    *(f"hardware/{part}.py" for part in ("simulation", "station", "viewing", "wire")),
     "policies/card.py",
     "policies/export.py",
     "training/charts.py",
