@@ -95,10 +95,10 @@ def test_what_an_episode_refuses_is_an_input_error_here_too(pool: LocalPool) -> 
 
 def test_an_exception_keeps_its_traceback_and_the_pool_its_other_episodes(pool: LocalPool) -> None:
     pool.submit(spec(1))
-    pool.submit(EpisodeSpec("peg-insertion", {"observe": 5}, 2))
+    pool.submit(EpisodeSpec("peg-insertion", {}, 2, policy=5))  # type: ignore[arg-type]
     pool.submit(spec(3))
     seeds: list[int] = []
-    with pytest.raises(RuntimeError, match=r"(?s)seed=2.*Traceback.*not iterable"):  # noqa: PT012
+    with pytest.raises(RuntimeError, match=r"(?s)seed=2.*Traceback.*expected str"):  # noqa: PT012
         while True:
             seeds += [episode.seed for _, episode in collect(pool, 1)]
     seeds += [episode.seed for _, episode in collect(pool, 2 - len(seeds))]

@@ -32,6 +32,13 @@ def test_a_run_is_found_as_it_was_made(tmp_path: Path) -> None:
     assert {"python", "robolearn", "mujoco", "torch"} <= head["versions"].keys()
 
 
+def test_a_length_is_one_in_whatever_unit_it_was_written(tmp_path: Path) -> None:
+    millimetre = replace(CONFIG, changes={"clearance": "1mm", "shape": "trapezoid"})  # the latter by default
+    assert millimetre.changes == {"clearance": 0.001}
+    Run.create(tmp_path / "run", millimetre).__exit__()
+    Run.reopen(tmp_path / "run", replace(CONFIG, changes={"clearance": 0.001})).__exit__()
+
+
 def test_a_run_goes_on_with_what_may_change(tmp_path: Path) -> None:
     Run.create(tmp_path / "run", CONFIG, "first").__exit__()
     longer = replace(CONFIG, minutes=5.0, device="cpu", collectors=2, evaluate=10)
@@ -46,7 +53,7 @@ def test_a_run_goes_on_with_what_may_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"task": "grasp"},
+        {"task": "grasp", "changes": {}},
         {"changes": {}},
         {"learning": GuidedConfig()},
         {"network": VisuomotorConfig()},

@@ -27,7 +27,7 @@ def test_every_part_can_be_set(tmp_path: Path) -> None:
     words += f" --evaluate 7 --learning.batch 9 --network.channels 4 5 --run {tmp_path}"
     words += " --collectors 2 --device cpu"
     config, options = read_words(words.split())
-    assert config.changes == {"shape": "round", "clearance": "1mm", "observe": ("front", "q")}
+    assert config.changes == {"shape": "round", "clearance": 0.001, "observe": ("front", "q")}
     assert (config.minutes, config.seed, config.evaluate, config.collectors) == (0.5, 3, 7, 2)
     assert (config.learning, config.network) == (GuidedConfig(batch=9), VisuomotorConfig(channels=(4, 5)))
     assert (config.device, options.run, options.resume) == ("cpu", tmp_path, None)
@@ -129,7 +129,7 @@ def test_tasks_are_listed_with_their_parameters(capsys: pytest.CaptureFixture[st
     assert all(entry["meaning"] for entry in parameters.values())
     assert cli.main(["tasks"]) == 0
     shown = capsys.readouterr().out
-    for word in ("grasp", "peg-insertion", "clearance", "trapezoid", "[m]", "randomisation"):
+    for word in ("grasp", "peg-insertion", "clearance", "trapezoid", "[Hz]", "randomisation"):
         assert word in shown
 
 

@@ -53,6 +53,13 @@ def read_changes(task: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _from_json(key, value, hints[key]) for key, value in values.items()}
 
 
+def differing(config: Any) -> dict[str, Any]:
+    """The fields of a configuration that differ from its defaults."""
+    default = type(config)()
+    values = {f.name: getattr(config, f.name) for f in fields(config)}
+    return {name: value for name, value in values.items() if value != getattr(default, name)}
+
+
 def describe_changes(task: str, values: Mapping[str, Any]) -> dict[str, str]:
     """Changes for people: lengths with their units, lists and mappings in short; nested ones only by name.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 
 from robolearn.contract import Contract
 from robolearn.envs.config import CHANNELS
-from robolearn.envs.tasks import make, task_class
+from robolearn.envs.tasks import make
 from robolearn.errors import InputError, choose
 from robolearn.policies.bundle import save_bundle
 from robolearn.policies.visuomotor import Visuomotor
@@ -49,7 +49,7 @@ def pose(config: TrainConfig) -> Problem:
     """
     env = make(config.task, config.changes)
     try:
-        asked, default = env.config, task_class(config.task).config_type()
+        asked = env.config
         if asked.action != "torque":
             raise InputError(f"action is {asked.action!r}, but the teacher commands torques: choose 'torque'")
         observe = asked.observe
@@ -64,8 +64,7 @@ def pose(config: TrainConfig) -> Problem:
         channels = {item: shape[0] for item, shape in shapes.items() if item not in env.views}
         if not channels:
             raise InputError(f"observe names no joint readings: add at least one of {', '.join(readings)}")
-        changes = {f.name: getattr(asked, f.name) for f in fields(asked)}
-        changes = {name: value for name, value in changes.items() if value != getattr(default, name)}
+        changes = config.changes
         action = (env.action_space.shape or (0,))[0]
         try:
             network = Visuomotor(config.network, cameras, channels, env.state_size, action)

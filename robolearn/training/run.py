@@ -29,11 +29,12 @@ import torch
 
 from robolearn import checks
 from robolearn.data.episode import software_versions
+from robolearn.envs.tasks import task_class
 from robolearn.errors import InputError
 from robolearn.files import replacing
 from robolearn.policies.guided import GuidedConfig
 from robolearn.policies.visuomotor import VisuomotorConfig
-from robolearn.training.configuration import read_changes
+from robolearn.training.configuration import differing, read_changes
 from robolearn.training.scribe import Scribe
 
 FORMAT = "robolearn-run"
@@ -47,7 +48,7 @@ class TrainConfig:
 
     Attributes:
         task: name of the task.
-        changes: fields of the task's configuration that differ from its defaults.
+        changes: fields of the task's configuration that differ from its defaults, in their plain form.
         learning: how the policy learns from the teacher.
         network: size of the policy.
         minutes: wall time, from the start of the process until learning stops [min].
@@ -68,6 +69,9 @@ class TrainConfig:
     evaluate: int = 0
 
     def __post_init__(self) -> None:
+        # in their plain form, whoever wrote them: "1mm" and 0.001 are one configuration
+        asked = task_class(self.task).config_type(**read_changes(self.task, self.changes))
+        object.__setattr__(self, "changes", differing(asked))
         checks.number("minutes", self.minutes, above=0.0)
         checks.whole("seed", self.seed, 0)
         checks.whole("collectors", self.collectors, 1)
@@ -80,9 +84,8 @@ class TrainConfig:
     def from_dict(cls, value: object) -> TrainConfig:
         """Read what `to_dict` gave; raises InputError for anything else."""
         entries = checks.exact_keys("config", value, [f.name for f in fields(cls)])
-        entries["changes"] = read_changes(
-            checks.text("task", entries["task"]), checks.mapping("changes", entries["changes"])
-        )
+        checks.text("task", entries["task"])
+        checks.mapping("changes", entries["changes"])
         for name, kind in (("learning", GuidedConfig), ("network", VisuomotorConfig)):
             parts = checks.exact_keys(name, entries[name], [f.name for f in fields(kind)])
             build: Any = kind

@@ -109,12 +109,9 @@ def read_words(words: list[str]) -> tuple[TrainConfig, RunOptions]:
     every = make_dataclass("Every", groups.items())
     asked: Any = parse(f"train {task}", every, words, default=every(**defaults), description=about)
 
-    default = kind()
-    changes = {f.name: getattr(asked.task, f.name) for f in fields(kind)}
-    changes = {name: value for name, value in changes.items() if value != getattr(default, name)}
     config = TrainConfig(
         task,
-        changes,
+        {f.name: getattr(asked.task, f.name) for f in fields(kind)},
         GuidedConfig(**_values(asked.learning)),
         VisuomotorConfig(**_values(asked.network)),
         asked.run.minutes,
