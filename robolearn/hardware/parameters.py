@@ -36,7 +36,7 @@ class Parameter:
             one for all), "joint names" (a text for each joint), "texts", "vector", "quaternion", "mapping" or
             "mappings" (a list of them).
         about: one sentence or two for whoever fills in the file.
-        unit: of a number; "" where it has none.
+        unit: of a number; "-" where it has none.
         low, high: range of a number.
         default: used where the file has no such key (or an empty one); REQUIRED if there is none.
         derive: makes the default from the arm and the values read before in the same mapping.
@@ -118,7 +118,7 @@ def vector(
 
 def quaternion(about: str, **rest: Any) -> Any:
     """A rotation as (w, x, y, z)."""
-    return _declare("quaternion", about, low=-1.0, high=1.0, size=4, **rest)
+    return _declare("quaternion", about, unit="-", low=-1.0, high=1.0, size=4, **rest)
 
 
 def mapping(inner: type, about: str, **rest: Any) -> Any:
@@ -206,10 +206,9 @@ def _joined(*keys: str) -> str:
 
 
 def _read_joint_numbers(key: str, p: Parameter, section: Section, n: int) -> tuple[float, ...]:
-    try:
-        return (section.number(key, p.low, p.high),) * n
-    except InputError:
+    if isinstance(section._values[key], list):
         return tuple(section.vector(key, n, p.low, p.high).tolist())
+    return (section.number(key, p.low, p.high),) * n
 
 
 def _read_quaternion(key: str, p: Parameter, section: Section) -> tuple[float, ...]:
@@ -225,7 +224,7 @@ def plain(record: Any) -> dict[str, Any]:
     result = {}
     for name, parameter in declared(type(record)).items():
         value = getattr(record, name)
-        if value is not None:
+        if value not in (None, "", ()):  # each means that there is none
             result[parameter.key or name] = _plain_value(value)
     return result
 
@@ -234,3 +233,56 @@ def _plain_value(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain_value(entry) for entry in value]
     return value if isinstance(value, bool | int | float | str) else plain(value)
+
+
+def tables(cls: type, title: str = "") -> str:
+    """The parameters of a dataclass and of those inside it, as Markdown: a table for each."""
+    lines = [f"### `{title}`", ""] if title else []
+    lines += ["| key | value | unit | range | default | meaning |", "|---|---|---|---|---|---|"]
+    below = []
+    for name, p in declared(cls).items():
+        key = p.key or name
+        cells = (f"`{key}`", _kind_words(p), p.unit, _range_words(p), _default_words(p), p.about)
+        lines.append(f"| {' | '.join(cells)} |")
+        if p.inner is not None:
+            below.append(tables(p.inner, _joined(title, key + "[]" * (p.kind == "mappings"))))
+    return "\n\n".join(["\n".join(lines), *below])
+
+
+def _kind_words(p: Parameter) -> str:
+    if p.kind == "vector":
+        return f"{p.size} numbers" if isinstance(p.size, int) else "numbers"
+    words = {
+        "joint numbers": "a number for each joint, or one for all",
+        "joint names": "a text for each joint",
+        "texts": "texts",
+        "quaternion": "4 numbers",
+        "flag": "true or false",
+        "choice": "one of a few",
+        "mapping": "a section",
+        "mappings": "a list of sections",
+        "whole": "whole number",
+    }
+    return words.get(p.kind, p.kind)
+
+
+def _range_words(p: Parameter) -> str:
+    if p.kind == "choice":
+        return ", ".join(f"`{choice}`" for choice in p.choices)
+    return f"{p.low:g} to {p.high:g}" if p.unit else ""
+
+
+def _default_words(p: Parameter) -> str:
+    if p.derive is not None:
+        return p.derived
+    if p.inner is not None:
+        return "absent" if p.default is None else "none" if p.default == () else "see below"
+    if p.default is REQUIRED:
+        return "**required**"
+    if p.kind == "flag":
+        return str(p.default).lower()
+    if isinstance(p.default, tuple):
+        return ", ".join(f"`{entry}`" for entry in p.default)
+    if isinstance(p.default, str):
+        return f"`{p.default}`" if p.default else "none"
+    return f"{p.default:g}"

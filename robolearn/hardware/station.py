@@ -1,362 +1,54 @@
 """A station is an arm where it stands: what its driver calls things, what watches it, how far it may move.
 
-`load_station("panda")` reads a shipped one, `load_station("mine.yaml")` one's own. Every value is declared
-below, once, with unit, range, default and a sentence; `docs/stations.md` has the table of them all.
+`load_station("panda")` reads a shipped one, `load_station("mine.yaml")` one's own. The parameters are declared
+in `robolearn.hardware.settings`; `python -m robolearn.hardware.station` prints them as `docs/stations.md` has them.
 
 Units are SI, angles in radians, quaternions wxyz, positions in the arm's base frame unless said otherwise.
 """
-
 # ruff: noqa: RUF009 - a declaration is a dataclass field, made by a function
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from math import pi
 from pathlib import Path
 
+import numpy as np
 import yaml
 
-from robolearn.contract import Action, Camera, Channel, Offer
-from robolearn.errors import choose
+from robolearn.contract import Action, Camera, Channel, Contract, Offer
+from robolearn.errors import InputError, choose
 from robolearn.files import replacing
 from robolearn.hardware.arm import ArmProfile, arm_names, load_arm
-from robolearn.hardware.limiter import REACTION_TIME, limiter_parameters
+from robolearn.hardware.lens import undistort
+from robolearn.hardware.limiter import limiter_parameters
 from robolearn.hardware.parameters import (
-    REQUIRED,
-    choice,
     flag,
     joint_names,
     joint_numbers,
     mapping,
     mappings,
-    number,
     plain,
-    quaternion,
     read,
+    tables,
     text,
-    texts,
-    vector,
-    whole,
 )
 from robolearn.hardware.reading import Section, read_yaml
+from robolearn.hardware.settings import (
+    ControllerSettings,
+    GripperSettings,
+    MonitorSettings,
+    RecorderSettings,
+    StateSettings,
+    StationCamera,
+    Workspace,
+    WrenchSettings,
+)
 
 STATIONS = Path(__file__).parent / "stations"
 
-CONTROLLERS = (
-    "effort_controllers/JointGroupEffortController",
-    "forward_command_controller/ForwardCommandController",
-)
-"""Types of ros2_control's controllers that pass torques on as they are: `std_msgs/Float64MultiArray`."""
-
-DEACTIVATIONS = ("switch_controller", "set_bool", "none")
-GRIPPERS = ("none", "action_gripper_command", "action_franka", "topic_float64", "topic_float64_array")
-LENSES = {"none": 0, "plumb_bob": 5, "equidistant": 4}
-"""Distortion models as in sensor_msgs/CameraInfo and the number of their coefficients."""
-
-
-@dataclass(frozen=True)
-class ControllerSettings:
-    """The controller of ros2_control that receives torques."""
-
-    type: str = choice(
-        "Type of the controller; one with `interface_name: effort` if it is the forward command controller.",
-        CONTROLLERS,
-        default=CONTROLLERS[0],
-    )
-    name: str = text("Name of the controller.", default="effort_controller")
-    command_topic: str = text(
-        "Topic on which it receives a `std_msgs/Float64MultiArray`, in the order of `joint_names`.",
-        derive=lambda arm, values: f"/{values['name']}/commands",
-        derived="/NAME/commands",
-    )
-    manager: str = text("Name of the controller manager's node.", default="/controller_manager")
-    deactivation: str = choice(
-        "How the controller is deactivated where torques can no longer be trusted: by the controller manager, by "
-        "a `std_srvs/SetBool` service, or never. Effort becomes zero, so only an arm that carries its own "
-        "weight or is braked may be deactivated; another one falls.",
-        DEACTIVATIONS,
-    )
-    deactivation_service: str = text(
-        "Name of that service.",
-        derive=lambda arm, values: f"{values['manager']}/switch_controller",
-        derived="MANAGER/switch_controller",
-    )
-
-
-@dataclass(frozen=True)
-class StateSettings:
-    """Where joint states come from."""
-
-    topic: str = text("Topic of the `sensor_msgs/JointState`.", default="/joint_states")
-    rate: float = number("How often a state comes.", "Hz", 40.0, 10_000.0)
-    delay: float = number("Age of a state when the monitor's tick sees it.", "s", 0.0, 0.1, default=0.01)
-    action_delay: float = number(
-        "From the moment the policy is asked until its torque reaches the limiter.",
-        "s",
-        0.0,
-        0.5,
-        default=0.01,
-    )
-
-
-@dataclass(frozen=True)
-class StationCamera:
-    """A camera of the station."""
-
-    name: str = text("The virtual camera of the policies that it serves: `front`, `wrist`.")
-    topic: str = text("Topic of its images.")
-    transport: str = choice(
-        "`raw` for sensor_msgs/Image, `compressed` for sensor_msgs/CompressedImage.", ("raw", "compressed")
-    )
-    encoding: str = choice("What a pixel is.", ("rgb8", "depth"), default="rgb8")
-    width: int = whole("Width of an image.", "px", 1, 10_000)
-    height: int = whole("Height of an image.", "px", 1, 10_000)
-    fx: float = number("Focal length along the rows.", "px", 1.0, 100_000.0)
-    fy: float = number("Focal length along the columns.", "px", 1.0, 100_000.0)
-    cx: float = number("Column of the principal point.", "px", -10_000.0, 20_000.0)
-    cy: float = number("Row of the principal point.", "px", -10_000.0, 20_000.0)
-    distortion: str = choice("Distortion model, as in sensor_msgs/CameraInfo.", tuple(LENSES), default="none")
-    coefficients: tuple[float, ...] = vector(
-        "Of the distortion: k1, k2, p1, p2, k3 (plumb_bob) or k1, k2, k3, k4 (equidistant).",
-        "",
-        -100.0,
-        100.0,
-        lambda values: LENSES[values["distortion"]],
-    )
-    frame: str = choice("What it is mounted to.", ("base", "hand"))
-    position: tuple[float, ...] = vector("Of the optical frame in `frame`.", "m", -10.0, 10.0, 3)
-    quaternion: tuple[float, ...] = quaternion(
-        "Of the optical frame (z forward, x right, y down) in `frame`: w, x, y, z."
-    )
-    rate: float = number("How often an image comes.", "Hz", 1.0, 1000.0)
-    delay: float = number("Age of an image when it arrives, exposure included.", "s", 0.0, 1.0)
-
-    def check(self, section: Section, arm: ArmProfile) -> None:
-        if self.encoding == "depth" and self.transport == "compressed":
-            raise section.error("transport", self.transport, "raw for a camera whose encoding is depth")
-
-
-@dataclass(frozen=True)
-class Box:
-    """A box along the axes of the base frame."""
-
-    low: tuple[float, ...] = vector("Corner with the lowest coordinates.", "m", -10.0, 10.0, 3)
-    high: tuple[float, ...] = vector("Corner with the highest coordinates.", "m", -10.0, 10.0, 3)
-
-    def check(self, section: Section, arm: ArmProfile) -> None:
-        for i, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
-            if not low < high:
-                raise section.error(f"high[{i}]", high, f"above low[{i}], which is {low:g}")
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """Where the arm may be."""
-
-    grip: Box = mapping(Box, "Where the point between the finger pads may be.", default=REQUIRED)
-    links: Box = mapping(Box, "Where any part of any moving link and of the hand may be.", default=REQUIRED)
-    self_distance: float = number(
-        "Least distance between parts of the arm that are not neighbours.", "m", 0.0, 0.2, default=0.02
-    )
-
-
-@dataclass(frozen=True)
-class GripperSettings:
-    """How the gripper is commanded and read. Policies open and close it; widths in between are not asked for."""
-
-    kind: str = choice(
-        "Action of `control_msgs/GripperCommand`, actions `move` and `grasp` of `franka_msgs`, a topic of "
-        "`std_msgs/Float64` or `Float64MultiArray` with the target, or no gripper.",
-        GRIPPERS,
-    )
-    name: str = text(
-        "Name of the action or topic; for franka_msgs of the node that has the actions.",
-        default="/gripper",
-    )
-    open_width: float = number(
-        "Width to which it opens.",
-        "m",
-        0.0,
-        1.0,
-        derive=lambda arm, values: arm.gripper.max_width,
-        derived="the arm's gripper.max_width",
-    )
-    closed_width: float = number("Width towards which it closes.", "m", 0.0, 1.0, default=0.0)
-    speed: float = number(
-        "Rate of the width.",
-        "m/s",
-        1e-3,
-        10.0,
-        derive=lambda arm, values: arm.gripper.closing_speed,
-        derived="the arm's gripper.closing_speed",
-    )
-    force: float = number(
-        "Force with which it holds.",
-        "N",
-        0.1,
-        10_000.0,
-        derive=lambda arm, values: arm.gripper.force,
-        derived="the arm's gripper.force",
-    )
-    command_scale: float = number(
-        "What is sent for each metre of width: 1 where the driver wants the width, 0.5 where it wants the way "
-        "of one finger.",
-        "",
-        1e-3,
-        1e6,
-        default=1.0,
-    )
-    state_topic: str = text(
-        "Topic of the `sensor_msgs/JointState` that has its fingers.", default="/joint_states"
-    )
-    state_joints: tuple[str, ...] = texts("Joints whose positions add up to the width.", default=("gripper",))
-    state_rate: float = number("How often that state comes.", "Hz", 1.0, 10_000.0, default=30.0)
-
-    def check(self, section: Section, arm: ArmProfile) -> None:
-        if not self.closed_width < self.open_width:
-            raise section.error("open_width", self.open_width, f"above closed_width, {self.closed_width:g}")
-
-
-@dataclass(frozen=True)
-class WrenchSettings:
-    """The external force and torque at the wrist, where they are measured."""
-
-    topic: str = text("Topic of the `geometry_msgs/WrenchStamped`.")
-    force_max: float = number("External force that stops the arm.", "N", 0.1, 10_000.0, default=50.0)
-    torque_max: float = number("External torque that stops the arm.", "N·m", 0.1, 10_000.0, default=20.0)
-    age_max: float = number("Oldest wrench that counts.", "s", 0.005, 1.0, default=0.1)
-
-
-@dataclass(frozen=True)
-class HoldSettings:
-    """How the arm is stopped and held."""
-
-    stiffness: tuple[float, ...] = joint_numbers(
-        "Spring that holds each joint where it came to rest.",
-        "N·m/rad",
-        0.1,
-        10_000.0,
-        derive=lambda arm, values: tuple(1.5 * arm.limiter.wall_stiffness.tolist()[i] for i in range(arm.n)),
-        derived="1.5 times the arm's limiter.wall_stiffness",
-    )
-    damping: tuple[float, ...] = joint_numbers(
-        "Damper that brings each joint to rest and belongs to the spring.",
-        "N·m·s/rad",
-        0.01,
-        10_000.0,
-        derive=lambda arm, values: tuple(arm.limiter.wall_damping.tolist()),
-        derived="the arm's limiter.wall_damping",
-    )
-    speed: float = number(
-        "Speed of every joint below which the arm counts as at rest and the spring begins to hold.",
-        "rad/s",
-        1e-3,
-        0.5,
-        default=0.02,
-    )
-    ramp_time: float = number(
-        "Time in which the torque is led to what carries the arm's weight when the state is lost.",
-        "s",
-        0.005,
-        1.0,
-        default=0.05,
-    )
-    deactivate_within: float = number(
-        "Time from the loss of the state to the deactivation of the controller, where that is allowed.",
-        "s",
-        0.005,
-        0.1,
-        default=0.1,
-    )
-
-
-@dataclass(frozen=True)
-class AssistedSettings:
-    """What the authority `assisted` permits."""
-
-    torque_scale: float = number("Share of the requested torque that is sent.", "", 0.0, 1.0, default=0.5)
-    speed_scale: float = number("Share of the speed limits that holds.", "", 0.01, 1.0, default=0.5)
-
-
-@dataclass(frozen=True)
-class MonitorSettings:
-    """What the safety monitor accepts, and what it does otherwise."""
-
-    rate: float = number(
-        "Ticks of the monitor and of the limiter: the filter rate of the policies that run here.",
-        "Hz",
-        1.0 / REACTION_TIME,
-        1000.0,
-        default=200.0,
-    )
-    request_age: float = number(
-        "Oldest observation from which a torque may come that is being sent.", "s", 0.005, 1.0, default=0.1
-    )
-    state_age: float = number("Oldest joint state that is acted on.", "s", 0.002, 0.1, default=0.03)
-    camera_age: float = number(
-        "Oldest image that a camera may have delivered last.", "s", 0.01, 2.0, default=0.2
-    )
-    frozen_readings: int = whole(
-        "Identical joint states in a row, while the arm moves, that count as a frozen sensor.",
-        "",
-        2,
-        1000,
-        default=5,
-    )
-    moving_speed: float = number(
-        "Speed of any joint above which the arm counts as moving.", "rad/s", 1e-3, 1.0, default=0.05
-    )
-    future_tolerance: float = number(
-        "How far a stamp may lie ahead of the monitor's clock.", "s", 0.0, 0.1, default=0.005
-    )
-    backwards_tolerance: float = number(
-        "How far a stamp may lie before the one received last.", "s", 0.0, 0.1, default=0.0
-    )
-    position_margin: float = number(
-        "Measured positions this close to a published limit, or beyond, stop the arm.",
-        "rad",
-        0.0,
-        0.5,
-        default=0.02,
-    )
-    speed_factor: float = number(
-        "Measured speeds above this share of the published limit stop the arm.", "", 0.05, 1.5, default=1.0
-    )
-    torque_factor: float = number(
-        "Measured torques above this share of the published limit stop the arm.", "", 0.05, 1.5, default=1.0
-    )
-    power_factor: float = number(
-        "Measured mechanical power above this share of the arm's limiter.power_max stops the arm. Measured "
-        "torques hold gravity, which the limiter's bound does not.",
-        "",
-        0.05,
-        10.0,
-        default=2.0,
-    )
-    heartbeat_timeout: float = number(
-        "Silence of the policy's heartbeat after which it counts as lost.", "s", 0.02, 5.0, default=0.3
-    )
-    watchdog_timeout: float = number(
-        "Silence of the monitor's heartbeat after which the watchdog takes the arm.",
-        "s",
-        0.01,
-        0.05,
-        default=0.03,
-    )
-    deadline_misses: int = whole(
-        "Ticks in a row, each more than a period late, that stop the arm.", "", 1, 100, default=3
-    )
-    hold: HoldSettings = mapping(HoldSettings, "How the arm is stopped and held.")
-    assisted: AssistedSettings = mapping(AssistedSettings, "What the authority `assisted` permits.")
-
-
-@dataclass(frozen=True)
-class RecorderSettings:
-    """Where logs go."""
-
-    directory: str = text("Where logs are written; `~` is the home directory.", default="~/robolearn-logs")
-    split_size: float = number("Size at which a new file is begun.", "MB", 1.0, 100_000.0, default=1000.0)
-    flush_interval: float = number("Time between two writes to the disk.", "s", 0.05, 0.5, default=0.5)
+_CHANNELS = (("q", "rad"), ("dq", "rad/s"), ("tau", "N·m"))  # tau is the torque sent last, as in training
 
 
 @dataclass(frozen=True)
@@ -368,16 +60,21 @@ class Station:
         path: the file that this was read from.
     """
 
-    arm: ArmProfile = field(compare=False)
+    arm: ArmProfile = field(compare=False, repr=False)
     path: Path = field(compare=False)
     name: str = text("Short name of the station; logs carry it.")
     arm_name: str = text("Name of a shipped arm, or path of an arm's file, relative to this one.", key="arm")
+    simulated: bool = flag(
+        "True for the simulated arm: its cameras are then those of the policy's contract.", default=False
+    )
     joint_names: tuple[str, ...] = joint_names(
         "The joints' names in joint states, in the arm's order; also the order of the controller's `joints`.",
         derive=lambda arm, values: arm.joint_names,
         derived="the arm's",
     )
-    braked: bool = flag("True if brakes hold the arm as soon as its controller is deactivated.")
+    braked: bool = flag(
+        "True if brakes hold the arm as soon as its controller is deactivated.", default=False
+    )
     home: tuple[float, ...] = joint_numbers(
         "Posture from which episodes start.",
         "rad",
@@ -386,11 +83,11 @@ class Station:
         derive=lambda arm, values: tuple(arm.home.tolist()),
         derived="the arm's",
     )
-    controller: ControllerSettings = mapping(ControllerSettings, "Who receives torques.", default=REQUIRED)
-    state: StateSettings = mapping(StateSettings, "Where joint states come from.", default=REQUIRED)
-    gripper: GripperSettings = mapping(GripperSettings, "The gripper.", default=REQUIRED)
+    controller: ControllerSettings = mapping(ControllerSettings, "Who receives torques.")
+    state: StateSettings = mapping(StateSettings, "Where joint states come from.")
+    gripper: GripperSettings = mapping(GripperSettings, "The gripper.")
     cameras: tuple[StationCamera, ...] = mappings(StationCamera, "The cameras.", default=())
-    workspace: Workspace = mapping(Workspace, "Where the arm may be.", default=REQUIRED)
+    workspace: Workspace = mapping(Workspace, "Where the arm may be.")
     wrench: WrenchSettings | None = mapping(
         WrenchSettings, "External force at the wrist, where it is measured.", default=None
     )
@@ -398,82 +95,161 @@ class Station:
     recorder: RecorderSettings = mapping(RecorderSettings, "Where logs go.")
 
     def check(self, section: Section, arm: ArmProfile) -> None:
+        """Raise InputError for what only several values together tell."""
         deactivation = self.controller.deactivation
         if deactivation != "none" and not (arm.compensates_gravity or self.braked):
             raise section.error(
                 "controller.deactivation",
                 deactivation,
-                f"none: without torques the arm {arm.name!r} falls, for it neither compensates its own gravity "
-                "nor has brakes (braked: true)",
+                f"none: without torques the arm {arm.name!r} falls, for it neither compensates its own "
+                "gravity nor has brakes (braked: true)",
             )
+        for i, q in enumerate(self.home):
+            if not arm.q_min[i] <= q <= arm.q_max[i]:
+                limits = f"in [{arm.q_min[i]:g}, {arm.q_max[i]:g}], the arm's limits"
+                raise section.error(f"home[{i}]", q, limits)
         names = [camera.name for camera in self.cameras]
         for i, name in enumerate(names):
             if name in names[:i]:
                 raise section.error(f"cameras[{i}].name", name, "another than those of the cameras before")
-        for i, q in enumerate(self.home):
-            if not arm.q_min[i] <= q <= arm.q_max[i]:
-                raise section.error(
-                    f"home[{i}]", q, f"in [{arm.q_min[i]:g}, {arm.q_max[i]:g}], the arm's limits"
-                )
+        self._check_ages(section)
+        hold = self.monitor.hold
+        if not hold.ramp_time <= hold.deactivate_within:
+            bound = f"at most deactivate_within, {hold.deactivate_within:g} s: first the ramp, then the end"
+            raise section.error("monitor.hold.ramp_time", hold.ramp_time, bound)
+
+    def _check_ages(self, section: Section) -> None:
+        """What counts as too old must be older than what comes as it should."""
+        least = {"state_age": ("a joint state", self.state.delay + 1.0 / self.state.rate)}
+        for camera in self.cameras:
+            age = camera.delay + 1.0 / camera.rate
+            least["camera_age"] = max(
+                least.get("camera_age", ("", 0.0)),
+                (f"an image of {camera.name}", age),
+                key=lambda pair: pair[1],
+            )
+        least["request_age"] = ("an observation", self._age_at_monitor + 1.0 / min(self._rates))
+        for key, (thing, age) in least.items():
+            if not getattr(self.monitor, key) > age:
+                bound = f"above {age:.4g} s: {thing} is as old as that by its rate and delay"
+                raise section.error(f"monitor.{key}", getattr(self.monitor, key), bound)
 
     @property
     def may_deactivate(self) -> bool:
         """Whether the controller may be deactivated: the arm stays up without torques."""
         return self.controller.deactivation != "none"
 
+    @property
+    def observation_delay(self) -> float:
+        """Age of an observation when the policy gets it [s]: that of its oldest part."""
+        return max([self.state.delay, *(camera.delay for camera in self.cameras)])
+
+    @property
+    def _age_at_monitor(self) -> float:
+        """Age of the observation behind a torque when the monitor gets it [s]."""
+        return self.observation_delay + self.controller.request_delay
+
+    @property
+    def _rates(self) -> tuple[float, ...]:
+        """How often something new is to be seen or to be done [Hz]."""
+        return (self.monitor.rate, self.state.rate, *(camera.rate for camera in self.cameras))
+
     def offer(self) -> Offer:
-        """What the station offers to a policy, for `Contract.satisfied_by`."""
-        arm, n = self.arm, self.arm.n
-        channels = [
-            Channel("q", "rad", n, True),
-            Channel("dq", "rad/s", n, True),
-            Channel("tau", "N·m", n, True),
-        ]
+        """What the station offers to a policy, for `Contract.satisfied_by`.
+
+        Raises:
+            InputError: the distortion of a camera is that of no lens.
+        """
+        n = self.arm.n
+        channels = [Channel(name, unit, n, per_joint=True) for name, unit in _CHANNELS]
         has_gripper = self.gripper.kind != "none"
         if has_gripper:
             channels.append(Channel("gripper", "m, m/s", 2))
-        parameters = limiter_parameters(arm, self.monitor.rate)._asdict()
-        rates = [self.monitor.rate, self.state.rate, *(camera.rate for camera in self.cameras)]
-        # A torque is sent for a whole control period, and by then its observation is that much older.
-        period_max = self.monitor.request_age - self.state.delay - self.state.action_delay
-        lowest = 1.0 / period_max if period_max > 0.0 else min(rates)
+        limiter = limiter_parameters(self.arm, self.monitor.rate)._asdict()
+        controller = self.controller
+        # A torque is sent for a whole control period, and by its end its observation is that much older.
+        slowest = 1.0 / (self.monitor.request_age - self._age_at_monitor)
         return Offer(
-            arm=arm.name,
-            joints=arm.joint_names,
+            arm=self.arm.name,
+            joints=self.arm.joint_names,
             proprioception=tuple(channels),
             cameras=tuple(offered_camera(camera) for camera in self.cameras),
             actions=(Action("torque", n, "N·m", has_gripper),),
-            control_rate=(min(lowest, min(rates)), min(rates)),
+            control_rate=(slowest, min(self._rates)),
             filter_rate=(self.monitor.rate, self.monitor.rate),
-            limiter={k: tuple(v) if isinstance(v, list) else v for k, v in parameters.items()},
+            limiter={k: tuple(v) if isinstance(v, list) else v for k, v in limiter.items()},
             delays={
-                "observation": self.state.delay,
-                "action": self.state.action_delay,
-                "state": self.state.delay,
+                "observation": self.observation_delay,
+                "action": controller.request_delay + controller.command_delay,
+                # The limiter's loop, there and back: in training, all of it is on the way of the state.
+                "state": self.state.delay + controller.command_delay,
             },
         )
 
+    def with_cameras_of(self, contract: Contract) -> Station:
+        """The simulated arm's station while it runs a task: its cameras are the ones that the policy requires.
+
+        Topic, transport, rate and delay of a camera of the same name stay; another has those of the first one,
+        and a topic of its own.
+
+        Raises:
+            InputError: the arm is not simulated: then a camera is where it is.
+        """
+        if not (self.simulated and self.cameras):
+            raise InputError(f"station {self.name!r} has the cameras of its file; it is not a simulated one")
+        mine = {camera.name: camera for camera in self.cameras}
+        cameras = []
+        for needed in contract.cameras:
+            topic = f"/cameras/{needed.name}/image_raw"
+            camera = mine.get(needed.name) or replace(self.cameras[0], topic=topic)
+            cameras.append(replace(camera, distortion="none", coefficients=(), **_optics(needed)))
+        return replace(self, cameras=tuple(cameras))
+
+
+def _optics(camera: Camera) -> dict[str, object]:
+    """What a contract's camera and a station's have in common, but for the delay."""
+    keys = ("name", "encoding", "width", "height", "fx", "fy", "cx", "cy", "frame", "position", "quaternion")
+    return {key: getattr(camera, key) for key in keys}
+
 
 def offered_camera(camera: StationCamera) -> Camera:
-    """A camera as it is after undistortion."""
-    return Camera(
-        name=camera.name,
-        width=camera.width,
-        height=camera.height,
-        fx=camera.fx,
-        fy=camera.fy,
-        cx=camera.cx,
-        cy=camera.cy,
-        frame=camera.frame,
-        position=camera.position,
-        quaternion=camera.quaternion,
-        delay=camera.delay,
-        encoding=camera.encoding,
+    """A camera as it is after undistortion: a pinhole of the same focal lengths and pose, and of the largest
+    image without a gap whose edges the lens reaches everywhere.
+
+    Raises:
+        InputError: the distortion's coefficients are those of no lens.
+    """
+    left, top, right, bottom = _clear_view(camera)
+    pinhole = _optics(camera) | dict(  # type: ignore[arg-type]  # a station's camera has them, too
+        width=math.floor(right - left + 1e-6),
+        height=math.floor(bottom - top + 1e-6),
+        cx=camera.cx - left - 0.5,
+        cy=camera.cy - top - 0.5,
+    )
+    return Camera(**pinhole, delay=camera.delay)  # type: ignore[arg-type]
+
+
+def _clear_view(camera: StationCamera) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom edge [px] of the largest upright view without a gap, after undistortion."""
+    right, bottom = camera.width - 0.5, camera.height - 0.5
+    if camera.distortion == "none":
+        return -0.5, -0.5, right, bottom
+    u, v = np.linspace(-0.5, right, 65), np.linspace(-0.5, bottom, 65)
+    one = np.ones(65)
+    edges = np.array([[-0.5 * one, v], [u, -0.5 * one], [right * one, v], [u, bottom * one]])  # (4, 2, 65)
+    focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
+    points = (edges.transpose(0, 2, 1) - centre) / focal
+    seen = undistort(camera.distortion, camera.coefficients, points) * focal + centre
+    return (
+        float(seen[0, :, 0].max()),
+        float(seen[1, :, 1].max()),
+        float(seen[2, :, 0].min()),
+        float(seen[3, :, 1].min()),
     )
 
 
 def station_names() -> tuple[str, ...]:
-    """Names of the stations that come with the package; `template` is for copying."""
+    """Names of the stations that come with the package; the template, which is for copying, is none."""
     return tuple(sorted(path.stem for path in STATIONS.glob("*.yaml") if path.stem != "template"))
 
 
@@ -484,28 +260,35 @@ def load_station(name_or_path: str | Path) -> Station:
         InputError: no such station, or a value in the file that cannot be: names file, key, value, range.
     """
     if isinstance(name_or_path, Path) or name_or_path.endswith((".yaml", ".yml")):
-        path = Path(name_or_path)
+        section = read_yaml(Path(name_or_path))
     else:
-        path = STATIONS / f"{choose('station', name_or_path, station_names())}.yaml"
-    section = read_yaml(path)
-    arm = _find_arm(section)
-    return read(Station, section, arm, {"arm": arm, "path": path})
+        section = read_yaml(STATIONS / f"{choose('station', name_or_path, station_names())}.yaml")
+    arm = load_arm(_arm_file(section))
+    return read(Station, section, arm, {"arm": arm, "path": section.path})
 
 
-def _find_arm(section: Section) -> ArmProfile:
+def _arm_file(section: Section) -> str | Path:
     name = section.text("arm")
-    is_file = name.endswith((".yaml", ".yml"))
-    if not is_file and name not in arm_names():
-        raise section.error(
-            "arm", name, f"one of {', '.join(arm_names())}, or the path of an arm's YAML file"
-        )
-    return load_arm(section.path.parent / Path(name).expanduser() if is_file else name)
+    if name.endswith((".yaml", ".yml")):
+        return section.path.parent / Path(name).expanduser()
+    if name not in arm_names():
+        known = f"one of {', '.join(arm_names())}, or the path of an arm's YAML file"
+        raise section.error("arm", name, known)
+    return name
 
 
 def save_station(station: Station, path: Path) -> None:
-    """Write a station's file; what is at its default is written, too."""
+    """Write a station's file; what is at its default is written, too.
+
+    Raises:
+        OSError: the file cannot be written; what was there before still is.
+    """
     values = plain(station)
     if station.arm_name not in arm_names():
         values["arm"] = str((station.path.parent / Path(station.arm_name).expanduser()).resolve())
     with replacing(path) as temporary:
         temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    print(tables(Station))
