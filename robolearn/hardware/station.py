@@ -1,7 +1,7 @@
 """A station is an arm where it stands: what its driver calls things, what watches it, how far it may move.
 
-`load_station("panda")` reads a shipped one, `load_station("mine.yaml")` one's own. The parameters are declared
-in `robolearn.hardware.settings`; `python -m robolearn.hardware.station` prints them as `docs/stations.md` has them.
+`load_station("panda")` reads a shipped one, `load_station("mine.yaml")` one's own. Most parameters are declared in
+`robolearn.hardware.settings`; `python -m robolearn.hardware.station` prints the tables of `docs/stations.md`.
 
 Units are SI, angles in radians, quaternions wxyz, positions in the arm's base frame unless said otherwise.
 """
@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass, field, replace
 from math import pi
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -187,10 +188,10 @@ class Station:
         )
 
     def with_cameras_of(self, contract: Contract) -> Station:
-        """The simulated arm's station while it runs a task: its cameras are the ones that the policy requires.
+        """The simulated arm's station while it runs a task: its cameras are those that the policy requires.
 
-        Topic, transport, rate and delay of a camera of the same name stay; another has those of the first one,
-        and a topic of its own.
+        Topic, transport, rate and delay of a camera of the same name stay; another one has transport, rate and
+        delay of the first.
 
         Raises:
             InputError: the arm is not simulated: then a camera is where it is.
@@ -206,7 +207,7 @@ class Station:
         return replace(self, cameras=tuple(cameras))
 
 
-def _optics(camera: Camera) -> dict[str, object]:
+def _optics(camera: Camera | StationCamera) -> dict[str, Any]:
     """What a contract's camera and a station's have in common, but for the delay."""
     keys = ("name", "encoding", "width", "height", "fx", "fy", "cx", "cy", "frame", "position", "quaternion")
     return {key: getattr(camera, key) for key in keys}
@@ -220,13 +221,13 @@ def offered_camera(camera: StationCamera) -> Camera:
         InputError: the distortion's coefficients are those of no lens.
     """
     left, top, right, bottom = _clear_view(camera)
-    pinhole = _optics(camera) | dict(  # type: ignore[arg-type]  # a station's camera has them, too
+    pinhole = _optics(camera) | dict(
         width=math.floor(right - left + 1e-6),
         height=math.floor(bottom - top + 1e-6),
         cx=camera.cx - left - 0.5,
         cy=camera.cy - top - 0.5,
     )
-    return Camera(**pinhole, delay=camera.delay)  # type: ignore[arg-type]
+    return Camera(**pinhole, delay=camera.delay)
 
 
 def _clear_view(camera: StationCamera) -> tuple[float, float, float, float]:
