@@ -1,7 +1,7 @@
 """Lenses that distort: from where a pinhole camera would see a point to where the real one does, and back.
 
-Points are (x, y) on the plane z = 1 of the optical frame; a pixel is (fx x + cx, fy y + cy). The models are those
-of sensor_msgs/CameraInfo, with OpenCV's formulas and order of coefficients.
+Points are (x, y) on the plane z = 1 of the optical frame; a pixel is (fx x + cx, fy y + cy). The models are
+those of sensor_msgs/CameraInfo, with OpenCV's formulas and order of coefficients.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def undistort(model: str, coefficients: tuple[float, ...], points: Array) -> Arr
     A fisheye's points that are more than 86 degrees off the axis are taken to be there.
 
     Raises:
-        InputError: there is no such model, or the coefficients bend the image back upon itself before the points
-            are reached, as no lens does.
+        InputError: there is no such model, or the coefficients bend the image back upon itself before the
+            points are reached, as no lens does.
     """
     choose("distortion model", model, LENSES)
     if model == "none":

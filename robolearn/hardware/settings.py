@@ -56,9 +56,9 @@ class ControllerSettings:
     )
     manager: str = text("Name of the controller manager's node.", default="/controller_manager")
     deactivation: str = choice(
-        "How the controller is deactivated where torques can no longer be trusted: by the controller manager, "
-        "by a `std_srvs/SetBool` service, or never. The effort becomes zero, so only an arm that carries "
-        "its own weight or is braked may be deactivated; another one falls.",
+        "How the controller is deactivated where torques can no longer be trusted: by the controller "
+        "manager, by a `std_srvs/SetBool` service, or never. The effort becomes zero, so only an arm that "
+        "carries its own weight or is braked may be deactivated; another one falls.",
         DEACTIVATIONS,
     )
     deactivation_service: str = text(

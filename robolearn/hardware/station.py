@@ -1,7 +1,7 @@
 """A station is an arm where it stands: what its driver calls things, what watches it, how far it may move.
 
-`load_station("panda")` reads a shipped one, `load_station("mine.yaml")` one's own. Most parameters are declared in
-`robolearn.hardware.settings`; `python -m robolearn.hardware.station` prints the tables of `docs/stations.md`.
+`load_station("panda")` reads a shipped one, `load_station("mine.yaml")` one's own. Most parameters are declared
+in `robolearn.hardware.settings`; `python -m robolearn.hardware.station` prints the tables of `docs/stations.md`.
 
 Units are SI, angles in radians, quaternions wxyz, positions in the arm's base frame unless said otherwise.
 """
@@ -109,30 +109,32 @@ class Station:
             if not arm.q_min[i] <= q <= arm.q_max[i]:
                 limits = f"in [{arm.q_min[i]:g}, {arm.q_max[i]:g}], the arm's limits"
                 raise section.error(f"home[{i}]", q, limits)
-        names = [camera.name for camera in self.cameras]
-        for i, name in enumerate(names):
-            if name in names[:i]:
-                raise section.error(f"cameras[{i}].name", name, "another than those of the cameras before")
+        self._check_cameras(section)
         self._check_ages(section)
         hold = self.monitor.hold
         if not hold.ramp_time <= hold.deactivate_within:
             bound = f"at most deactivate_within, {hold.deactivate_within:g} s: first the ramp, then the end"
             raise section.error("monitor.hold.ramp_time", hold.ramp_time, bound)
 
+    def _check_cameras(self, section: Section) -> None:
+        for i, camera in enumerate(self.cameras):
+            if camera.name in [other.name for other in self.cameras[:i]]:
+                raise section.error(f"cameras[{i}].name", camera.name, "another than those before it")
+            try:
+                offered_camera(camera)
+            except InputError as error:
+                key = f"cameras[{i}].coefficients"
+                raise section.error(key, list(camera.coefficients), f"those of a lens: {error}") from error
+
     def _check_ages(self, section: Section) -> None:
         """What counts as too old must be older than what comes as it should."""
-        least = {"state_age": ("a joint state", self.state.delay + 1.0 / self.state.rate)}
+        ages = [("state_age", "a joint state", self.state.delay + 1.0 / self.state.rate)]
         for camera in self.cameras:
-            age = camera.delay + 1.0 / camera.rate
-            least["camera_age"] = max(
-                least.get("camera_age", ("", 0.0)),
-                (f"an image of {camera.name}", age),
-                key=lambda pair: pair[1],
-            )
-        least["request_age"] = ("an observation", self._age_at_monitor + 1.0 / min(self._rates))
-        for key, (thing, age) in least.items():
+            ages.append(("camera_age", f"an image of {camera.name}", camera.delay + 1.0 / camera.rate))
+        ages.append(("request_age", "an observation", self._age_at_monitor + 1.0 / min(self._rates)))
+        for key, thing, age in ages:
             if not getattr(self.monitor, key) > age:
-                bound = f"above {age:.4g} s: {thing} is as old as that by its rate and delay"
+                bound = f"above {age:.4g} s: by its rate and delay, {thing} becomes as old as that"
                 raise section.error(f"monitor.{key}", getattr(self.monitor, key), bound)
 
     @property
@@ -190,8 +192,8 @@ class Station:
     def with_cameras_of(self, contract: Contract) -> Station:
         """The simulated arm's station while it runs a task: its cameras are those that the policy requires.
 
-        Topic, transport, rate and delay of a camera of the same name stay; another one has transport, rate and
-        delay of the first.
+        Topic, transport, rate and delay of a camera of the same name stay; another one has transport, rate
+        and delay of the first.
 
         Raises:
             InputError: the arm is not simulated: then a camera is where it is.
