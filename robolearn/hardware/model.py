@@ -1,0 +1,232 @@
+"""The arm's own model, from its profile alone: where its links are, whether they touch, what carries them.
+
+Everything is numpy and works on batches: joint positions of shape (..., n) give frames of shape
+(..., n + 1, 4, 4), poses of base and links in the base frame, and what follows is computed from the frames,
+so that one pass of forward kinematics serves all. The base stands upright. The model knows the links, the
+hand and the fingers, open, and nothing of what stands around the arm.
+
+References: Siciliano et al., Robotics: Modelling, Planning and Control, Springer 2009, chapters 2, 3 and 7;
+C. Ericson, Real-Time Collision Detection, Morgan Kaufmann 2005, section 5.1.9 (distance of two segments).
+"""
+
+from __future__ import annotations
+
+from math import hypot
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.errors import InputError
+from robolearn.hardware.arm import ArmProfile, HandBodies, Quaternion, Shape, Vector3
+
+Array = NDArray[np.float64]
+
+GRAVITY = 9.81
+"""m/s², downwards."""
+
+_TINY = 1e-12
+"""m²; the axis of a capsule whose squared length is below it counts as a point."""
+
+
+class Payload(NamedTuple):
+    """What the hand carries: mass [kg] and centre of mass in the hand's frame (3,) [m]."""
+
+    mass: float
+    com: Vector3
+
+
+class _Part(NamedTuple):
+    """A rigid part of the arm: its link, its pose in the link's frame (4, 4), and what is in its own."""
+
+    link: int
+    pose: Array
+    shapes: tuple[Shape, ...]
+    mass: float
+    com: Vector3
+
+
+class ArmModel:
+    """Kinematics, gravity and distances of an arm whose profile holds its links.
+
+    Attributes:
+        arm: the profile.
+        capsule_links: link to which each capsule belongs, (c,); the hand's count to the last link.
+        radius: of the capsules, (c,) [m]. A capsule holds its shape, a box or cylinder with some room.
+        pairs: capsules whose distance counts, (2, p): of links that are not neighbours, except those that
+            touch at home, where the arm does not: for them the capsules are too coarse.
+    """
+
+    def __init__(self, arm: ArmProfile, payload: Payload | None = None) -> None:
+        """Raises InputError for an arm that is a MuJoCo file: its shape and masses are not in the profile."""
+        hand = arm.gripper.bodies
+        if not arm.links or hand is None:
+            raise InputError(
+                f"the profile of arm {arm.name!r} has no links and hand, its shape is in a MuJoCo file; the "
+                "model needs the sections `links` and `gripper: hand, finger, pad`"
+            )
+        self.arm = arm
+        self._fixed = np.array([pose(link.pos, link.quat) for link in arm.links])
+        self._hand = pose(*arm.flange) @ pose(arm.gripper.pos, arm.gripper.quat)
+        self._grip = self._hand @ pose(arm.gripper.tcp)
+        parts = [
+            _Part(i, np.eye(4), link.shapes, link.inertia.mass, link.inertia.com)
+            for i, link in enumerate(arm.links)
+        ]
+        parts += _hand_parts(hand, arm.gripper.max_width, arm.n, self._hand)
+        if payload is not None:
+            parts.append(_Part(arm.n, self._hand, (), payload.mass, payload.com))
+
+        self._mass = np.zeros(arm.n + 1)
+        self._moment = np.zeros((arm.n + 1, 3))  # mass times centre, in the links' frames [kg·m]
+        for part in parts:
+            self._mass[part.link] += part.mass
+            self._moment[part.link] += part.mass * (part.pose @ [*part.com, 1.0])[:3]
+        self._carried = np.cumsum(self._mass[::-1])[::-1]  # by each joint
+
+        self._ends, self.radius, self.capsule_links = _capsules(parts)
+        links = self.capsule_links
+        first, second = np.nonzero(links[:, None] + 1 < links[None, :])
+        at_home = self.capsules(self.frames(arm.home))
+        apart = self._gaps(at_home, np.array([first, second])) > 0.0
+        self.pairs = np.array([first[apart], second[apart]])
+
+    def frames(self, q: Array) -> Array:
+        """Poses of base and links (..., n + 1, 4, 4) at the joint positions (..., n) [rad]."""
+        c, s = np.cos(q)[..., None], np.sin(q)[..., None]
+        steps = np.empty((*q.shape, 4, 4))
+        fixed = self._fixed[1:]
+        steps[...] = fixed
+        steps[..., 0] = c * fixed[:, :, 0] + s * fixed[:, :, 1]
+        steps[..., 1] = c * fixed[:, :, 1] - s * fixed[:, :, 0]
+        frames = np.empty((*q.shape[:-1], len(self._fixed), 4, 4))
+        frames[..., 0, :, :] = self._fixed[0]
+        for i in range(len(fixed)):
+            np.matmul(frames[..., i, :, :], steps[..., i, :, :], out=frames[..., i + 1, :, :])
+        return frames
+
+    def hand(self, frames: Array) -> Array:
+        """Pose of the hand (..., 4, 4)."""
+        return frames[..., -1, :, :] @ self._hand
+
+    def grip(self, frames: Array) -> Array:
+        """Pose of the point between the pads, turned as the hand is (..., 4, 4)."""
+        return frames[..., -1, :, :] @ self._grip
+
+    def jacobian(self, frames: Array) -> Array:
+        """Of the grip point, (..., 6, n): its velocity [m/s], then the hand's angular velocity [rad/s]."""
+        axes, origins = frames[..., 1:, :3, 2], frames[..., 1:, :3, 3]
+        point = self.grip(frames)[..., None, :3, 3]
+        rows = np.concatenate([np.cross(axes, point - origins), axes], axis=-1)
+        return np.swapaxes(rows, -1, -2)
+
+    def gravity(self, frames: Array) -> Array:
+        """Torques (..., n) [N·m] that carry the arm's weight, hand and payload included, at rest."""
+        moments = (frames[..., :3, :3] @ self._moment[:, :, None])[..., 0]
+        moments += self._mass[:, None] * frames[..., :3, 3]
+        beyond = np.cumsum(moments[..., ::-1, :], axis=-2)[..., ::-1, :]
+        lever = beyond[..., 1:, :2] - self._carried[1:, None] * frames[..., 1:, :2, 3]
+        axes = frames[..., 1:, :2, 2]
+        return GRAVITY * (axes[..., 0] * lever[..., 1] - axes[..., 1] * lever[..., 0])
+
+    def capsules(self, frames: Array) -> Array:
+        """Ends of the capsules' axes (..., c, 2, 3) [m]."""
+        ends = frames[..., self.capsule_links, :3, :] @ self._ends
+        return np.swapaxes(ends, -1, -2)
+
+    def self_distance(self, capsules: Array) -> Array:
+        """Least distance (...) [m] between parts that are not neighbours; negative where capsules overlap.
+
+        Args:
+            capsules: from `capsules`.
+        """
+        return self._gaps(capsules, self.pairs).min(axis=-1)
+
+    def extent(self, capsules: Array) -> tuple[Array, Array]:
+        """Lowest and highest coordinates (..., 3) [m] of all that moves.
+
+        Args:
+            capsules: from `capsules`.
+        """
+        moving = self.capsule_links > 0
+        ends, radius = capsules[..., moving, :, :], self.radius[moving][:, None]
+        low, high = ends.min(axis=-2) - radius, ends.max(axis=-2) + radius
+        return low.min(axis=-2), high.max(axis=-2)
+
+    def _gaps(self, capsules: Array, pairs: NDArray[np.intp]) -> Array:
+        one, two = capsules[..., pairs[0], :, :], capsules[..., pairs[1], :, :]
+        axes = segment_distance(one[..., 0, :], one[..., 1, :], two[..., 0, :], two[..., 1, :])
+        return axes - (self.radius[pairs[0]] + self.radius[pairs[1]])
+
+
+def segment_distance(a: Array, b: Array, c: Array, d: Array) -> Array:
+    """Distance (...) between the segments from a to b and from c to d, each (..., 3); points are segments."""
+    along, other, between = b - a, d - c, a - c
+    square, other_square = _dot(along, along), _dot(other, other)
+    mixed, start, other_start = _dot(along, other), _dot(along, between), _dot(other, between)
+    safe, other_safe = np.maximum(square, _TINY), np.maximum(other_square, _TINY)
+    # The nearest points of the lines; the clamped parameter of one then gives that of the other, twice.
+    # Parallel lines may begin anywhere.
+    area = np.maximum(square * other_square - mixed * mixed, _TINY * safe * other_safe)
+    s = np.clip((mixed * other_start - start * other_square) / area, 0.0, 1.0)
+    t = np.clip((mixed * s + other_start) / other_safe, 0.0, 1.0)
+    s = np.clip((mixed * t - start) / safe, 0.0, 1.0)
+    gap = between + s[..., None] * along - t[..., None] * other
+    return np.sqrt(_dot(gap, gap))
+
+
+def pose(pos: Vector3, quat: Quaternion = (1.0, 0.0, 0.0, 0.0)) -> Array:
+    """The homogeneous matrix (4, 4) of a position [m] and a unit quaternion wxyz."""
+    w, x, y, z = quat
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), pos[0]],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x), pos[1]],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y), pos[2]],
+            [0.0, 0.0, 0.0, 1.0],
+        ]
+    )
+
+
+def _dot(a: Array, b: Array) -> Array:
+    return np.einsum("...i,...i->...", a, b)
+
+
+def _hand_parts(bodies: HandBodies, width: float, link: int, hand: Array) -> list[_Part]:
+    """Hand and fingers; the fingers stand open, `width` apart [m], as far out as they come."""
+    parts = [_Part(link, hand, bodies.hand_shapes, bodies.hand.mass, bodies.hand.com)]
+    x, y, z = bodies.finger_base
+    pad = Shape("box", bodies.pad.size, bodies.pad.pos, (1.0, 0.0, 0.0, 0.0), bodies.pad.rgba)
+    for side, quat in ((0.5, (1.0, 0.0, 0.0, 0.0)), (-0.5, (0.0, 0.0, 0.0, 1.0))):
+        where = hand @ pose((x, y + side * width, z), quat)
+        parts.append(_Part(link, where, (*bodies.finger_shapes, pad), bodies.finger.mass, bodies.finger.com))
+    return parts
+
+
+def _capsules(parts: list[_Part]) -> tuple[Array, Array, NDArray[np.intp]]:
+    """Capsules that hold the parts' shapes: ends in their links' frames (c, 4, 2), radius (c,), link (c,)."""
+    ends, radii, links = [], [], []
+    for part in parts:
+        for shape in part.shapes:
+            axis, half, radius = _capsule(shape)
+            tips = np.zeros((4, 2))
+            tips[axis] = -half, half
+            tips[3] = 1.0
+            ends.append(part.pose @ pose(shape.pos, shape.quat) @ tips)
+            radii.append(radius)
+            links.append(part.link)
+    return np.array(ends), np.array(radii), np.array(links, dtype=np.intp)
+
+
+def _capsule(shape: Shape) -> tuple[int, float, float]:
+    """Axis (0 to 2), half length [m] and radius [m] of a capsule that holds a shape, in the shape's frame."""
+    size = shape.size
+    if shape.kind == "sphere":
+        return 2, 0.0, size[0]
+    if shape.kind in ("capsule", "cylinder"):
+        return 2, size[1], size[0]
+    longest = int(np.argmax(size))
+    others = [s for i, s in enumerate(size) if i != longest]
+    if shape.kind == "ellipsoid":
+        return longest, size[longest] - max(others), max(others)
+    return longest, size[longest], hypot(*others)
