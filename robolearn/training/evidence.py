@@ -41,12 +41,13 @@ PRESENTATION = (
     "cli.py",
     "doctor.py",
     "bundles/*",
-    *(f"hardware/{part}/*" for part in ("monitor", "nodes", "recording", "stations")),
+    "hardware/*/*.py",
+    "hardware/stations/*",
     *(
         f"hardware/{part}.py"
-        for part in ("calibration", "episodes", "homing", "model", "oneprocess", "parameters", "runner")
+        for part in ("episodes", "homing", "inference", "lens", "model", "oneprocess", "parameters")
+        + ("runner", "settings", "simulation", "station", "viewing", "wire")
     ),
-    *(f"hardware/{part}.py" for part in ("simulation", "station", "viewing", "wire")),
     "policies/card.py",
     "policies/export.py",
     "training/charts.py",
