@@ -10,7 +10,7 @@ import pytest
 from robolearn.camera import Camera
 from robolearn.errors import InputError
 from robolearn.hardware.station import StationCamera
-from robolearn.hardware.viewing import ViewMap, distort
+from robolearn.hardware.viewing import ViewMap
 
 ROTATION = (1.0, 0.0, 0.0, 0.0)
 
@@ -108,18 +108,6 @@ def test_the_virtual_picture_is_what_the_virtual_camera_would_see(
     assert np.abs(found.astype(int) - expected).max() <= 3
 
 
-def test_distortion_is_opencvs() -> None:
-    x, y = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 50))
-    points = np.stack([x, y, np.ones(50)], -1).reshape(-1, 1, 3)
-    zero = np.zeros(3)
-    bob = physical(distortion="plumb_bob", coefficients=(-0.3, 0.1, 0.002, -0.001, 0.02))
-    expected = cv2.projectPoints(points, zero, zero, np.eye(3), np.array(bob.coefficients))[0].reshape(-1, 2)
-    np.testing.assert_allclose(np.stack(distort(x, y, bob), -1), expected, atol=1e-12)
-    fish = physical(distortion="equidistant", coefficients=(-0.1, 0.03, -0.01, 0.002))
-    expected = cv2.fisheye.projectPoints(points, zero, zero, np.eye(3), np.array(fish.coefficients))[0]
-    np.testing.assert_allclose(np.stack(distort(x, y, fish), -1), expected.reshape(-1, 2), atol=1e-12)
-
-
 def test_what_is_finer_than_a_pixel_becomes_its_mean() -> None:
     """A checkerboard of single pixels, looked at ten times coarser, is grey and not a pattern of its own."""
     camera = physical(width=640, height=640, fx=1250.0, fy=1250.0, cx=319.5, cy=319.5)
@@ -145,8 +133,6 @@ def test_refusals_name_what_is_wrong() -> None:
         InputError, match="does not cover the field of view: its image is 640 x 480, too small by"
     ):
         ViewMap(virtual(fovy=1.2), physical())
-    with pytest.raises(InputError, match="lens bends parts of it out"):
-        ViewMap(virtual(fovy=0.84), physical(distortion="plumb_bob", coefficients=(0.6, 0, 0, 0, 0)))
     with pytest.raises(InputError, match="frame 'hand'; the policy requires 'base'"):
         ViewMap(virtual(), physical(frame="hand"))
     with pytest.raises(InputError, match="uint8 of height and width"):

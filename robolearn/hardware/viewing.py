@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from robolearn.camera import Camera, pixel_map, uncovered
 from robolearn.errors import InputError
-from robolearn.hardware.station import LENSES, StationCamera, offered_camera
+from robolearn.hardware.lens import distort
+from robolearn.hardware.station import StationCamera, offered_camera
 
 Array = NDArray[np.float64]
 
@@ -54,12 +55,6 @@ class ViewMap:
         self._depth = required.encoding == "depth"
         self._fine = 1 if self._depth else _fineness(required, camera)
         u, v, ratio = _lookup(required, camera, self._fine)
-        # the outermost rays look at a picture's rim, half a pixel beyond the outermost pixels' centres
-        low, right, bottom = -1.0, camera.width, camera.height
-        if not ((u > low).all() and (u < right).all() and (v > low).all() and (v < bottom).all()):
-            raise InputError(
-                f"{thing} does not cover the field of view: its lens bends parts of it out of the image"
-            )
         same = camera.distortion == "none" and self._shape == (required.height, required.width)
         columns, rows = np.meshgrid(np.arange(required.width), np.arange(required.height))
         self.identity = bool(
@@ -131,26 +126,6 @@ def _lookup(required: Camera, camera: StationCamera, fine: int) -> tuple[Array, 
     u, v = a / c, b / c
     if camera.distortion == "none":
         return u, v, c
-    x, y = distort((u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, camera)
-    return camera.fx * x + camera.cx, camera.fy * y + camera.cy, c
-
-
-def distort(x: Array, y: Array, camera: StationCamera) -> tuple[Array, Array]:
-    """What a lens makes of rays (x, y, 1), by the models of sensor_msgs/CameraInfo as OpenCV defines them."""
-    coefficients = camera.coefficients
-    assert len(coefficients) == LENSES[camera.distortion]
-    square = x * x + y * y
-    if camera.distortion == "equidistant":
-        k1, k2, k3, k4 = coefficients
-        radius = np.sqrt(square)
-        angle = np.arctan(radius)
-        s = angle * angle
-        bent = angle * (1.0 + s * (k1 + s * (k2 + s * (k3 + s * k4))))
-        scale = np.divide(bent, radius, out=np.ones_like(radius), where=radius > 1e-12)
-        return x * scale, y * scale
-    k1, k2, p1, p2, k3 = coefficients
-    scale = 1.0 + square * (k1 + square * (k2 + square * k3))
-    return (
-        x * scale + 2.0 * p1 * x * y + p2 * (square + 2.0 * x * x),
-        y * scale + p1 * (square + 2.0 * y * y) + 2.0 * p2 * x * y,
-    )
+    rays = np.stack([(u - offered.cx) / offered.fx, (v - offered.cy) / offered.fy], -1)
+    bent = distort(camera.distortion, camera.coefficients, rays)
+    return camera.fx * bent[..., 0] + camera.cx, camera.fy * bent[..., 1] + camera.cy, c
