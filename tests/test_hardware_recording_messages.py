@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib.util
 import json
 import os
@@ -258,7 +259,5 @@ def test_genuine_ros_reads_and_writes_the_same_bytes() -> None:
 def test_bytes_cut_short_are_refused_by_name(key: str, left: int) -> None:
     record = EXAMPLES[key]()
     data = encode(record)[:left]
-    try:
+    with contextlib.suppress(InputError):
         decode(TYPES[type(record)], data)
-    except InputError:
-        pass
