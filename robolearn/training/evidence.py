@@ -41,13 +41,6 @@ PRESENTATION = (
     "cli.py",
     "doctor.py",
     "bundles/*",
-    "hardware/*/*.py",
-    "hardware/stations/*",
-    *(
-        f"hardware/{part}.py"
-        for part in ("episodes", "homing", "inference", "lens", "model", "oneprocess", "parameters")
-        + ("runner", "settings", "simulation", "station", "viewing", "wire")
-    ),
     "policies/card.py",
     "policies/export.py",
     "training/charts.py",
@@ -62,6 +55,7 @@ PRESENTATION = (
     "training/statistics.py",
     "training/t*_command.py",
 )
+SIMULATED = ("__init__", "arm", "limiter", "reading")  # of hardware/: the rest is for real arms
 FOREIGN = {
     "grasp": ("envs/peg_insertion.py", "envs/pegs.py"),
     "peg-insertion": ("envs/grasp.py", "envs/objects/*"),
@@ -102,12 +96,18 @@ def code_hash(package: Path, task: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         name = path.relative_to(package).as_posix()
-        left_out = PRESENTATION + FOREIGN.get(task, ())
-        if path.suffix not in (".py", ".yaml") or any(fnmatch.fnmatch(name, pattern) for pattern in left_out):
+        if path.suffix not in (".py", ".yaml") or not _counts(name, task):
             continue
         content = path.read_text(encoding="utf-8")
         digest.update(f"{name}\0{_bare(content) if path.suffix == '.py' else content}\0".encode())
     return digest.hexdigest()
+
+
+def _counts(name: str, task: str) -> bool:
+    """Whether a task's success can depend on a file of the package."""
+    if name.startswith("hardware/") and not name.startswith("hardware/arms/"):
+        return name in [f"hardware/{part}.py" for part in SIMULATED]
+    return not any(fnmatch.fnmatch(name, pattern) for pattern in PRESENTATION + FOREIGN.get(task, ()))
 
 
 @functools.cache
