@@ -1,1 +1,1 @@
-"""The safety monitor: it trusts nobody, imports no simulator and no learning code, and stands before the arm."""
+"""The safety monitor: it trusts nobody, imports no simulator and no learning code, and guards the arm."""

@@ -1,4 +1,4 @@
-"""Which limiter parameters hold: the station's, those of the announced contract, and what assistance lowers."""
+"""Which limiter parameters hold: the station's, the announced contract's, and what assistance lowers."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Bearing(Enum):
-    """What a cause bears upon: each but COUNTED sets one of the facts of `robolearn.hardware.monitor.states`."""
+    """What a cause bears upon: each but COUNTED is a fact of `robolearn.hardware.monitor.states`."""
 
     COUNTED = auto()
     REFUSED = auto()

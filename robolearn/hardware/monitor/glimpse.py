@@ -32,5 +32,5 @@ def take(picture: Picture) -> Glimpse:
     if pixels.dtype == np.uint8:
         brightness = float(pixels[::4, ::4].mean()) / 255.0
     else:
-        brightness = float((np.isfinite(pixels) & (pixels > 0.0)).mean())
+        brightness = float((np.isfinite(pixels) & np.greater(pixels, 0.0)).mean())
     return Glimpse(picture.stamp, picture.camera, zlib.crc32(pixels.data), brightness)

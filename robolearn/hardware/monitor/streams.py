@@ -1,0 +1,272 @@
+"""What each kind of message says in the course of time: age, order, repetition, silence.
+
+A stream is told of every message as it arrives and asked, at any later moment, what is wrong with it then.
+`now` is the steady clock, `clock` what the stamps' clock shows at the same moment, both in ns.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from robolearn.hardware.monitor.causes import Cause
+from robolearn.hardware.monitor.checks import TORQUE_RATE_FACTOR, Ask, Reading, read_request, read_state
+from robolearn.hardware.monitor.glimpse import Glimpse
+from robolearn.hardware.station import Station
+from robolearn.hardware.wire import SECOND, Heartbeat, JointState, TorqueRequest
+
+JUMP_FACTOR, JUMP_SLACK = 2.0, 0.02
+"""A position may change by so many times what the speed limit allows between two stamps, and so many rad."""
+
+PUSH = 0.05
+"""Share of a joint's torque limit: a change of the torque sent by more moves a joint, or at least its noise;
+it has twice `frozen_readings` to show, for it must reach the arm and the reading come back."""
+
+TORQUE_RATE_TIME = 0.005
+"""Time over which a measured torque's rate is taken [s]; over less, noise decides."""
+
+FLOOD_TIME, FLOOD_FACTOR, FLOOD_SLACK = 0.25, 1.5, 3
+"""So many times the announced rate, and so many requests more, may come in so many seconds."""
+
+CAMERA_MOTION = 0.05
+"""rad; while a joint turns by this much, no image stays the same to the bit."""
+
+BLACK = 0.01
+"""Mean brightness below which a camera sees nothing."""
+
+
+class StateStream:
+    """Joint states.
+
+    Attributes:
+        reading: the newest one that makes sense, or None.
+    """
+
+    def __init__(self, station: Station) -> None:
+        arm, settings = station.arm, station.monitor
+        self._names = station.joint_names
+        self._settings = settings
+        self._speed = arm.dq_max.tolist()
+        self._push = (PUSH * arm.tau_max).tolist()
+        self._torque_rate = (TORQUE_RATE_FACTOR * arm.dtau_max).tolist()
+        self._age = settings.state_age * SECOND
+        self._loss = (settings.hold.deactivate_within - 1.0 / settings.rate) * SECOND
+        self._future = settings.future_tolerance * SECOND
+        self._backwards = settings.backwards_tolerance * SECOND
+        self.reading: Reading | None = None
+        self._bad: Cause | None = None  # of the newest message
+        self._measured_at = 0  # when the newest reading was taken, by the steady clock
+        self._good_at: int | None = None  # the same of the newest that nothing was wrong with
+        self._repeats = 1
+        self._pushing: list[float] = []  # when the repeated reading first came
+        self._pushed = 0  # repeats since the push has changed
+        self._slope: Reading | None = None
+
+    def receive(self, now: int, clock: int, state: JointState, pushing: list[float]) -> set[Cause]:
+        """A joint state arrived; what is wrong with it.
+
+        Args:
+            pushing: what is being sent on top of the arm's weight (n,) [N·m].
+        """
+        if self._good_at is None:
+            self._good_at = now
+        new, last = read_state(state, self._names), self.reading
+        if isinstance(new, Cause):
+            self._bad = new
+            return {new}
+        if new.stamp - clock > self._future:
+            return {Cause.STATE_FUTURE}
+        if last is not None and new.stamp <= last.stamp:
+            if new.stamp == last.stamp:
+                return {Cause.STATE_DUPLICATE}
+            return {Cause.STATE_BACKWARDS} if last.stamp - new.stamp > self._backwards else set()
+
+        self.reading, self._bad = new, None
+        self._measured_at = min(now, now - (clock - new.stamp))
+        if last is None or new.q != last.q:
+            self._repeats, self._pushed, self._pushing = 1, 0, pushing
+        else:
+            self._repeats += 1
+            changes = zip(self._pushing, pushing, self._push, strict=True)
+            self._pushed += any(abs(b - a) > push for a, b, push in changes)
+        causes = set()
+        if last is not None and self._jumped(last, new):
+            causes.add(Cause.STATE_JUMP)
+        if self._frozen(new):
+            self._bad = Cause.STATE_FROZEN
+            causes.add(Cause.STATE_FROZEN)
+        if self._collided(new):
+            causes.add(Cause.TORQUE_RATE)
+        if not causes - {Cause.TORQUE_RATE}:
+            self._good_at = self._measured_at
+        return causes
+
+    def causes(self, now: int) -> set[Cause]:
+        """What is wrong now."""
+        causes = set() if self._bad is None else {self._bad}
+        if self.reading is None:
+            causes.add(Cause.STATE_MISSING)
+        elif now - self._measured_at > self._age:
+            causes.add(Cause.STATE_LATE)
+        if self._good_at is not None and now - self._good_at >= self._loss:
+            causes.add(Cause.STATE_LOST)
+        return causes
+
+    def shift(self, by: int) -> None:
+        """The clock of the stamps has jumped."""
+        if self.reading is not None:
+            self.reading = self.reading._replace(stamp=self.reading.stamp + by)
+        if self._slope is not None:
+            self._slope = self._slope._replace(stamp=self._slope.stamp + by)
+
+    def _jumped(self, last: Reading, new: Reading) -> bool:
+        time = JUMP_FACTOR * (new.stamp - last.stamp) / SECOND
+        return any(
+            abs(b - a) > time * speed + JUMP_SLACK
+            for a, b, speed in zip(last.q, new.q, self._speed, strict=True)
+        )
+
+    def _frozen(self, new: Reading) -> bool:
+        enough = self._settings.frozen_readings
+        moving = any(abs(v) > self._settings.moving_speed for v in new.dq)
+        return (self._repeats >= enough and moving) or self._pushed >= 2 * enough
+
+    def _collided(self, new: Reading) -> bool:
+        last = self._slope
+        if last is None or not new.tau or not last.tau:
+            self._slope = new
+            return False
+        time = (new.stamp - last.stamp) / SECOND
+        if time < TORQUE_RATE_TIME:
+            return False
+        self._slope = new
+        return any(
+            abs(b - a) > time * rate for a, b, rate in zip(last.tau, new.tau, self._torque_rate, strict=True)
+        )
+
+
+class RequestStream:
+    """Requests.
+
+    Attributes:
+        ask: the newest, if nothing was wrong with it.
+        rate: how many are announced [Hz].
+    """
+
+    def __init__(self, station: Station) -> None:
+        settings = station.monitor
+        self._names = station.joint_names
+        self._age = settings.request_age * SECOND
+        self._future = settings.future_tolerance * SECOND
+        self._backwards = settings.backwards_tolerance * SECOND
+        self.rate = settings.rate
+        self.ask: Ask | None = None
+        self._refusal: Cause | None = Cause.REQUEST_MISSING
+        self._newest: int | None = None  # stamp
+        self._made_at = 0  # when its oldest observation was made, by the steady clock
+        self._arrivals: deque[int] = deque(maxlen=2048)
+
+    def receive(self, now: int, clock: int, request: TorqueRequest) -> set[Cause]:
+        """A request arrived; what is wrong with it."""
+        self._arrivals.append(now)
+        new = read_request(request, self._names)
+        if isinstance(new, Cause):
+            self._refusal = new
+        elif new.stamp - clock > self._future:
+            self._refusal = Cause.REQUEST_FUTURE
+        elif self._newest is not None and self._newest - new.stamp > self._backwards:
+            self._refusal = Cause.REQUEST_BACKWARDS
+        else:
+            self._refusal, self.ask, self._newest = None, new, new.stamp
+            self._made_at = min(now, now - (clock - new.stamp))
+            return set()
+        self.ask = None
+        return {self._refusal}
+
+    def causes(self, now: int) -> set[Cause]:
+        """What is wrong now."""
+        causes = set() if self._refusal is None else {self._refusal}
+        if self.ask is not None and now - self._made_at > self._age:
+            causes.add(Cause.REQUEST_LATE)
+        while self._arrivals and now - self._arrivals[0] > FLOOD_TIME * SECOND:
+            self._arrivals.popleft()
+        if len(self._arrivals) > FLOOD_FACTOR * self.rate * FLOOD_TIME + FLOOD_SLACK:
+            causes.add(Cause.REQUEST_FLOOD)
+        return causes
+
+    def shift(self, by: int) -> None:
+        """The clock of the stamps has jumped."""
+        if self._newest is not None:
+            self._newest += by
+
+
+class CameraStream:
+    """Images of one camera."""
+
+    def __init__(self, station: Station) -> None:
+        self._age = station.monitor.camera_age * SECOND
+        self._future = station.monitor.future_tolerance * SECOND
+        self._stamp: int | None = None
+        self._taken_at = 0  # by the steady clock
+        self._digest: int | None = None
+        self._q: list[float] = []  # where the arm was when this digest first came
+        self._black = self._frozen = False
+
+    def receive(self, now: int, clock: int, glimpse: Glimpse, q: list[float]) -> None:
+        """An image arrived while the joints were at `q`; one from the future, or no newer one, is dropped."""
+        if glimpse.stamp - clock > self._future or (self._stamp is not None and glimpse.stamp <= self._stamp):
+            return
+        self._stamp, self._taken_at = glimpse.stamp, min(now, now - (clock - glimpse.stamp))
+        self._black = not glimpse.brightness >= BLACK  # NaN is black
+        if glimpse.digest != self._digest:
+            self._digest, self._q, self._frozen = glimpse.digest, q, False
+        else:
+            self._frozen = any(
+                abs(b - a) > CAMERA_MOTION for a, b in zip(self._q, q, strict=False)
+            )  # before the first joint state there is no q
+
+    def causes(self, now: int) -> set[Cause]:
+        """What is wrong now."""
+        if self._stamp is None or now - self._taken_at > self._age:
+            return {Cause.CAMERA_LATE}
+        return {
+            c
+            for c, wrong in ((Cause.CAMERA_BLACK, self._black), (Cause.CAMERA_FROZEN, self._frozen))
+            if wrong
+        }
+
+    def shift(self, by: int) -> None:
+        """The clock of the stamps has jumped."""
+        if self._stamp is not None:
+            self._stamp += by
+
+
+class Senders:
+    """Heartbeats: who sends requests, and whether he still lives."""
+
+    def __init__(self, station: Station) -> None:
+        self._timeout = station.monitor.heartbeat_timeout * SECOND
+        self._beats: dict[str, tuple[int, Heartbeat]] = {}
+
+    def receive(self, now: int, beat: Heartbeat) -> None:
+        """A heartbeat arrived."""
+        self._beats[beat.sender] = (now, beat)
+
+    def alive(self, now: int) -> list[Heartbeat]:
+        """The latest heartbeat of everybody who is alive."""
+        return [beat for at, beat in self._beats.values() if now - at <= self._timeout]
+
+    def forget_lost(self, now: int) -> None:
+        """Whoever has fallen silent is no longer expected."""
+        self._beats = {b.sender: (at, b) for at, b in self._beats.values() if now - at <= self._timeout}
+
+    def causes(self, now: int) -> set[Cause]:
+        """What is wrong now."""
+        alive = self.alive(now)
+        causes = set()
+        if not self._beats:
+            causes.add(Cause.POLICY_MISSING)
+        elif len(alive) < len(self._beats):
+            causes.add(Cause.POLICY_LOST)
+        if sum(beat.bundle != "" for beat in alive) > 1:
+            causes.add(Cause.TWO_POLICIES)
+        return causes
