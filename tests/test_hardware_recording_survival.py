@@ -37,15 +37,16 @@ from robolearn.hardware.recording.writer import Recorder
 
 with open(sys.argv[2], "r+b") as file:
     told = mmap.mmap(file.fileno(), 4096)
-STATE, CAMERA = Topic("/joint_states", "sensor_msgs/msg/JointState"), Topic("/camera", "sensor_msgs/msg/Image")
+STATE = Topic("/joint_states", "sensor_msgs/msg/JointState")
+CAMERA = Topic("/camera/image_raw", "sensor_msgs/msg/Image")
 recorder = RecorderThread(Recorder(Path(sys.argv[1]), (STATE, CAMERA), split_bytes=3_000_000), print)
-number = 0
+number, first = 0, time.time_ns()
 while True:
     for topic, size in ((STATE, 300), (STATE, 300), (CAMERA, 30_000)):
         number += 1
         now = time.time_ns()
         recorder.write(topic.name, now, now, struct.pack("<Q", number) + bytes(size))
-        told[:16] = struct.pack("<QQ", number, now)
+        told[:24] = struct.pack("<QQQ", number, first, now)
     time.sleep(0.005)
 """
 
@@ -65,14 +66,13 @@ def test_a_kill_at_any_time_loses_at_most_a_second(seed: int, tmp_path: Path) ->
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    last, when = struct.unpack("<QQ", told.read_bytes()[:16])
+    last, first, when = struct.unpack("<QQQ", told.read_bytes()[:24])
     log = Log(tmp_path / "log")
     got = list(log.messages())
     found = numbers(log)
     assert found == list(range(1, len(found) + 1))  # nothing is missing but the end
     assert last >= len(found)
-    lost = when - got[-1].log_time if got else when
-    assert lost <= 1e9
+    assert when - (got[-1].log_time if got else first) <= 1e9
     done = recover(tmp_path / "log")
     assert numbers(Log(done.directory)) == found
     assert Log(done.directory).is_whole
@@ -158,7 +158,7 @@ def test_a_disk_that_stays_full_ends_with_a_count(tmp_path: Path) -> None:
         status = recorder.close(patience=0.1)
     assert status.trouble
     assert said[-1] == status
-    assert status.lost == {STATE: 50}  # at most: the first chunk was cut
+    assert 45 <= status.lost[STATE] <= 50  # how many the first chunk held is a matter of time
     assert recorder.write(STATE, 50, 50, b"") is False
     assert Log(tmp_path / "log").losses
 
