@@ -249,14 +249,14 @@ class HoldSettings:
         default=0.02,
     )
     ramp_time: float = number(
-        "Time in which the torque is led to what carries the arm's weight when the state is lost.",
+        "Time in which the torque is led to what carries the arm's weight once the state is too old.",
         "s",
         0.005,
         1.0,
         default=0.05,
     )
     deactivate_within: float = number(
-        "Time from the loss of the state to the deactivation of the controller, where that is allowed.",
+        "Time from the last good joint state to the deactivation of the controller, where that is allowed.",
         "s",
         0.005,
         0.1,

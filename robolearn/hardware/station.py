@@ -1,7 +1,8 @@
 """A station is an arm where it stands: what its driver calls things, what watches it, how far it may move.
 
-`load_station("panda")` reads a shipped one, `load_station("mine.yaml")` one's own. Most parameters are declared
-in `robolearn.hardware.settings`; `python -m robolearn.hardware.station` prints the tables of `docs/stations.md`.
+`load_station("panda")` reads a shipped one, `load_station("mine.yaml")` one's own. Most parameters are
+declared in `robolearn.hardware.settings`; `python -m robolearn.hardware.station` prints the tables of
+`docs/stations.md`.
 
 Units are SI, angles in radians, quaternions wxyz, positions in the arm's base frame unless said otherwise.
 """
@@ -87,7 +88,7 @@ class Station:
     controller: ControllerSettings = mapping(ControllerSettings, "Who receives torques.")
     state: StateSettings = mapping(StateSettings, "Where joint states come from.")
     gripper: GripperSettings = mapping(GripperSettings, "The gripper.")
-    cameras: tuple[StationCamera, ...] = mappings(StationCamera, "The cameras.", default=())
+    cameras: tuple[StationCamera, ...] = mappings(StationCamera, "The cameras.")
     workspace: Workspace = mapping(Workspace, "Where the arm may be.")
     wrench: WrenchSettings | None = mapping(
         WrenchSettings, "External force at the wrist, where it is measured.", default=None
@@ -112,8 +113,9 @@ class Station:
         self._check_cameras(section)
         self._check_ages(section)
         hold = self.monitor.hold
-        if not hold.ramp_time <= hold.deactivate_within:
-            bound = f"at most deactivate_within, {hold.deactivate_within:g} s: first the ramp, then the end"
+        room = hold.deactivate_within - self.monitor.state_age - 1.0 / self.monitor.rate
+        if not hold.ramp_time <= room:
+            bound = f"at most {room:.4g} s, what state_age and a tick leave of deactivate_within"
             raise section.error("monitor.hold.ramp_time", hold.ramp_time, bound)
 
     def _check_cameras(self, section: Section) -> None:
