@@ -22,6 +22,7 @@ from robolearn.errors import InputError
 from robolearn.hardware.arm import ARMS, ArmProfile, load_arm
 from robolearn.hardware.lens import LENSES, distort, undistort
 from robolearn.hardware.limiter import limiter_parameters
+from robolearn.hardware.model import ArmModel
 from robolearn.hardware.parameters import REQUIRED, Parameter, declared, plain, read, tables
 from robolearn.hardware.reading import Section
 from robolearn.hardware.station import (
@@ -92,6 +93,19 @@ def test_shipped_station_is_complete(name: str) -> None:
     assert (np.array(station.monitor.hold.stiffness) == 1.5 * station.arm.limiter.wall_stiffness).all()
     for box in (station.workspace.grip, station.workspace.links):
         assert (np.array(box.low) < np.array(box.high)).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_home_is_a_place_where_the_arm_may_be(name: str) -> None:
+    station = load_station(name)
+    model = ArmModel(station.arm)
+    frames = model.frames(np.array(station.home)[None])
+    low, high = model.extent(model.capsules(frames))
+    grip = model.grip(frames)[0, :3, 3]
+    box = station.workspace
+    assert ((box.grip.low < grip) & (grip < box.grip.high)).all()
+    assert ((box.links.low < low) & (high < box.links.high)).all()
+    assert model.self_distance(model.capsules(frames))[0] > box.self_distance
 
 
 @pytest.mark.parametrize("task", ["grasp", "peg-insertion"])
