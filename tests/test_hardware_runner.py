@@ -99,7 +99,7 @@ def play(runner: PolicyRunner, station: Station, until: int, *, start: int = 0, 
 
 def test_an_observation_shows_one_moment_as_training_does(station: Station) -> None:
     runner, actor = make(station)
-    runner.begin()
+    runner.begin(0)
     assert actor.resets == 1
     requests = play(runner, station, 300 * MS)
     assert [now for now, _ in requests] == [60 * MS + k * PERIOD for k in range(5)]
@@ -122,7 +122,7 @@ def test_an_observation_shows_one_moment_as_training_does(station: Station) -> N
 
 def test_a_request_has_the_wires_names_and_the_oldest_stamp(station: Station) -> None:
     runner, _ = make(station)
-    runner.begin()
+    runner.begin(0)
     _, request = play(runner, station, 100 * MS)[0]
     assert request.names == station.joint_names
     np.testing.assert_array_equal(request.torque, np.arange(7.0))
@@ -135,7 +135,7 @@ def test_a_request_has_the_wires_names_and_the_oldest_stamp(station: Station) ->
 
 def test_permuted_and_separate_messages_say_the_same(station: Station) -> None:
     runner, actor = make(station)
-    runner.begin()
+    runner.begin(0)
     for now in range(0, 61 * MS, 5 * MS):
         runner.on_state(now, joints(station, now, station.joint_names[::-1]))
         runner.on_state(now, joints(station, now, ("other", GRIPPER)[1:]))
@@ -153,7 +153,7 @@ def test_permuted_and_separate_messages_say_the_same(station: Station) -> None:
 def test_readings_are_those_of_when_the_pictures_were_taken(station: Station) -> None:
     """Cameras out of step with one another: readings are interpolated to the middle of them."""
     runner, _ = make(station)
-    runner.begin()
+    runner.begin(0)
     for now in range(0, 76 * MS, 5 * MS):
         runner.on_state(now, joints(station, now))
         runner.on_filtered(now, TorqueRequest(now, station.joint_names, np.zeros(7)))
@@ -168,7 +168,7 @@ def test_readings_are_those_of_when_the_pictures_were_taken(station: Station) ->
 
 def test_a_late_camera_is_waited_for_and_a_lost_one_reported(station: Station) -> None:
     runner, actor = make(station)
-    runner.begin()
+    runner.begin(0)
     late = play(runner, station, 300 * MS, front=8 * MS)
     assert late[-1][0] - late[-2][0] == PERIOD
     assert late[-1][1].stamp % PERIOD == 0
@@ -209,7 +209,7 @@ def test_nothing_begins_before_everything_is_there(station: Station) -> None:
     runner, _ = make(station)
     with pytest.raises(RuntimeError, match="no observation is due"):
         runner.prepare(0)
-    runner.begin()
+    runner.begin(0)
     assert not runner.due(0)
     for camera in ("front", "wrist"):
         runner.on_picture(60 * MS, picture(camera, 50 * MS))
@@ -219,7 +219,7 @@ def test_nothing_begins_before_everything_is_there(station: Station) -> None:
 
 def test_who_is_held_up_skips_the_moments_that_passed(station: Station) -> None:
     runner, actor = make(station)
-    runner.begin()
+    runner.begin(0)
     play(runner, station, 100 * MS)
     count = len(actor.seen)
     for now in range(101 * MS, 330 * MS, MS):

@@ -116,6 +116,7 @@ class PolicyRunner:
         self._fingers = station.gripper.state_joints
 
         self._period = round(SECOND / contract.control_rate)
+        self._command_delay = round(station.controller.command_delay * SECOND)
         self._delay = round(contract.delays.get("observation", 0.0) * SECOND)
         self._patience = round(contract.delay_tolerance * SECOND)
         self._channels = tuple(channel.name for channel in contract.proprioception)
@@ -126,7 +127,7 @@ class PolicyRunner:
             raise InputError(f"no runner has the channels {', '.join(sorted(unknown))}")
 
         self._next: int | None = None
-        self._running = False
+        self._running, self._begun = False, 0
         self.missing: tuple[str, ...] = ()
         self.reports: Counter[str] = Counter()
         self.inference, self.age = Latencies(), Latencies()
@@ -168,10 +169,10 @@ class PolicyRunner:
 
     # --- when ---------------------------------------------------------------------------------------------
 
-    def begin(self) -> None:
-        """An episode begins: the policy forgets, and the grid of moments is laid anew."""
+    def begin(self, now: int) -> None:
+        """An episode begins: the policy forgets, and is shown moments from now on."""
         self.actor.reset()
-        self._next, self._running = None, True
+        self._next, self._running, self._begun = None, True, now
 
     def end(self) -> None:
         """Nothing is due any more."""
@@ -198,7 +199,7 @@ class PolicyRunner:
     def _first_moment(self, now: int) -> int | None:
         """The latest moment of which an observation can be made now, if it is a fresh one."""
         moment = min((eye.newest for eye in self._cameras.values()), default=now - self._delay)
-        fresh = now - moment <= self._delay + self._patience
+        fresh = moment >= self._begun and now - moment <= self._delay + self._patience
         ready = self._joints.newest >= moment
         ready &= "tau" not in self._channels or self._torque_at(moment) is not None
         return moment if fresh and ready else None
@@ -266,7 +267,8 @@ class PolicyRunner:
         return Heartbeat(now, SENDER, self.bundle, self.contract.hash)
 
     def _torque_at(self, time: int) -> Array | None:
-        """The torque that was being sent before a time; a torque sent at that very time came too late."""
+        """What the motors were making just before a time, as far as the wire's delay is known."""
+        time -= self._command_delay
         before = [torque for sent, torque in self._sent if time - READING_GAP <= sent < time]
         return before[-1] if before else None
 

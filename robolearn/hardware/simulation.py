@@ -30,7 +30,7 @@ from robolearn.envs.scene import Scene
 from robolearn.envs.tasks import make
 from robolearn.errors import InputError, choose
 from robolearn.hardware.faults import Fault, Faults
-from robolearn.hardware.wire import GRIPPER, SECOND, Array, JointState, Picture, TorqueCommand, Wrench
+from robolearn.hardware.wire import GRIPPER, SECOND, Array, JointState, Picture, Wrench
 
 Message = JointState | Picture | Wrench
 
@@ -177,12 +177,14 @@ class SimulatedArm:
 
     # --- what reaches the arm -----------------------------------------------------------------------------
 
-    def command(self, command: TorqueCommand, now: int) -> None:
+    def command(self, torque: Array, now: int) -> None:
         """A message on the controller's topic: after the wire's delay this torque is made, until the next.
 
-        Nothing is checked but the length; see the module's text.
+        Args:
+            torque: gravity included where we supply it, (n,) [N·m]; only its length is checked, see above.
+            now: when it is sent [ns].
         """
-        torque = np.array(command.torque, np.float64)
+        torque = np.array(torque, np.float64)
         if torque.shape != self._torque.shape:
             self.controller_errors += 1
             return
@@ -489,12 +491,7 @@ class _Exposure:
     moment: Moment
 
 
-_ALTERED = (
-    "body_mass",
-    "body_gravcomp",
-    "actuator_ctrllimited",
-    "actuator_forcelimited",
-)
+_ALTERED = ("body_mass", "body_gravcomp", "actuator_ctrllimited", "actuator_forcelimited")
 
 
 class _Pristine:
