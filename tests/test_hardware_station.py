@@ -90,7 +90,7 @@ def test_shipped_station_is_complete(name: str) -> None:
     assert station.may_deactivate
     assert station.simulated == (name == "sim")
     assert station.monitor.hold.damping == tuple(station.arm.limiter.wall_damping)
-    assert (np.array(station.monitor.hold.stiffness) == 1.5 * station.arm.limiter.wall_stiffness).all()
+    assert (np.array(station.monitor.hold.stiffness) == 2.0 * station.arm.limiter.wall_stiffness).all()
     for box in (station.workspace.grip, station.workspace.links):
         assert (np.array(box.low) < np.array(box.high)).all()
 

@@ -230,8 +230,8 @@ class HoldSettings:
         "N·m/rad",
         0.1,
         10_000.0,
-        derive=lambda arm, values: tuple(1.5 * arm.limiter.wall_stiffness.tolist()[i] for i in range(arm.n)),
-        derived="1.5 times the arm's limiter.wall_stiffness",
+        derive=lambda arm, values: tuple((2.0 * arm.limiter.wall_stiffness).tolist()),
+        derived="twice the arm's limiter.wall_stiffness",
     )
     damping: tuple[float, ...] = joint_numbers(
         "Damper that brings each joint to rest and belongs to the spring.",
