@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ from robolearn.hardware.recording.qos import Qos, in_numbers
 from robolearn.hardware.recording.reader import Log
 from robolearn.hardware.recording.recover import recover
 from robolearn.hardware.recording.summary import summarize
-from robolearn.hardware.recording.topics import EPISODE, MONITOR, REQUESTED, Topic, station_topics
+from robolearn.hardware.recording.topics import EPISODE, MONITOR, REQUESTED, SENT, Topic, station_topics
 from robolearn.hardware.recording.writer import Recorder
 from robolearn.hardware.station import load_station
 from robolearn.hardware.wire import EpisodeMark, JointState, MonitorStatus, Picture, TorqueRequest
@@ -38,6 +39,7 @@ STATE, CAMERA = "/joint_states", "/camera/image_raw"
 TOPICS = (
     Topic(STATE, types.JOINT_STATE),
     Topic(REQUESTED, types.JOINT_STATE),
+    Topic(SENT, types.JOINT_STATE),
     Topic(CAMERA, types.IMAGE, Qos(reliable=False)),
     Topic(MONITOR, types.DIAGNOSTICS),
     Topic(EPISODE, types.STRING, Qos(transient_local=True)),
@@ -90,7 +92,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert read(tmp_path / "log") == in_order(content)
     assert log.is_whole
     assert log.losses == []
-    assert log.counts == {STATE: 400, REQUESTED: 400, CAMERA: 40, MONITOR: 40, EPISODE: 2}
+    assert log.counts == {STATE: 400, REQUESTED: 400, SENT: 0, CAMERA: 40, MONITOR: 40, EPISODE: 2}
     states = [message.record() for message in log.messages([STATE])]
     assert [state.position[0] for state in states if isinstance(state, JointState)] == list(range(400))
     with pytest.raises(InputError, match=r"'/joint_state' .*did you mean"):
@@ -152,7 +154,7 @@ def test_metadata_is_rosbag2s_of_version_8(tmp_path: Path) -> None:
     assert data["message_count"] == 882 == sum(file["message_count"] for file in data["files"])
     assert data["starting_time"] == {"nanoseconds_since_epoch": START}
     assert data["relative_file_paths"] == [file["path"] for file in data["files"]]
-    topic = data["topics_with_message_count"][2]
+    topic = data["topics_with_message_count"][3]
     assert topic["message_count"] == 40
     about = topic["topic_metadata"]
     assert about["type_description_hash"].startswith("RIHS01_")
@@ -388,3 +390,13 @@ def test_a_station_names_its_topics() -> None:
     assert topics[station.state.topic].type == types.JOINT_STATE
     assert [topics[camera.topic].is_picture for camera in station.cameras] == [True] * len(station.cameras)
     assert topics[EPISODE].qos.transient_local
+
+
+def test_the_examples_of_the_manual_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "logs.md").read_text()
+    blocks = re.findall(r"^( *)```python\n(.*?)^ *```$", text, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
+    monkeypatch.chdir(tmp_path)
+    record(tmp_path / "2026-05-04-grasp", list(lines(0.2)))
+    for indent, code in blocks:
+        exec(compile(re.sub(f"^{indent}", "", code, flags=re.MULTILINE), "docs/logs.md", "exec"), {})
