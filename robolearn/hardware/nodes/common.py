@@ -1,0 +1,136 @@
+"""What all nodes share: clocks, qualities of service, stations, and how a process begins and ends."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+import robolearn
+from robolearn.contract import Contract
+from robolearn.errors import InputError
+from robolearn.hardware.station import Station, load_station
+
+SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""For readings and pictures: it hears drivers of both reliabilities."""
+
+EXACT = QoSProfile(depth=10)
+"""Reliable: for torques, heartbeats and marks."""
+
+LATEST = QoSProfile(depth=1)
+"""Reliable, and only the latest counts."""
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""Whoever comes late gets the latest, too."""
+
+
+def steady() -> int:
+    """The steady clock [ns]: for silence and periods."""
+    return time.monotonic_ns()
+
+
+def system() -> int:
+    """The clock of stamps [ns]: as a driver's, the system's time."""
+    return time.time_ns()
+
+
+def every(node: Node, period: float, callback: Callable[[], None]) -> Any:
+    """A timer of the steady clock; period [s]."""
+    return node.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+
+def text_parameter(node: Node, name: str, default: str = "") -> str:
+    """Declare a parameter and read it."""
+    return str(node.declare_parameter(name, default).value)
+
+
+def station_parameter(node: Node) -> Station:
+    """The station that the parameters `station` and `policy` name.
+
+    A simulated station has the cameras of the policy's contract; a real one those of its file.
+
+    Raises:
+        InputError: there is no such station or policy.
+    """
+    station = load_station(text_parameter(node, "station", "sim"))
+    policy = text_parameter(node, "policy")
+    if policy and station.simulated and station.cameras:
+        return station.with_cameras_of(contract_of(policy))
+    return station
+
+
+def contract_of(policy: str) -> Contract:
+    """The contract of a bundle (its directory, a training run's, or a shipped name), read without the policy.
+
+    Raises:
+        InputError: there is none.
+    """
+    shipped = Path(robolearn.__file__).parent / "bundles" / policy
+    places = [Path(policy), Path(policy) / "bundle"]
+    if Path(policy).name == policy:
+        places.insert(0, shipped)
+    for place in places:
+        if (place / "contract.json").is_file():
+            return Contract.from_json((place / "contract.json").read_bytes())
+    raise InputError(
+        f"there is no bundle {policy!r}: looked for contract.json in {', '.join(map(str, places))}"
+    )
+
+
+class Ending(Protocol):
+    """A node that decides itself when it ends."""
+
+    def end(self) -> None:
+        """Ctrl-C or SIGTERM: end as soon as that is safe."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process may end now."""
+
+
+def run(make: Callable[[], Any]) -> int:
+    """The life of a node's process; returns its exit status.
+
+    Ctrl-C and SIGTERM mean the same: the node is told to `end`, and its process ends when it has `ended`.
+
+    Args:
+        make: makes the node; InputError ends the process with status 2 and says why.
+    """
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    asked = False
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        asked = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    node = None
+    try:
+        node = make()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        told = False
+        while not (told and node.ended):
+            executor.spin_once(timeout_sec=0.1)
+            if asked and not told:
+                told = True
+                node.end()
+        return 0
+    except InputError as error:
+        print(f"robolearn: {error}", file=sys.stderr, flush=True)
+        return 2
+    finally:
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()

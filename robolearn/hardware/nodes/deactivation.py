@@ -1,0 +1,153 @@
+"""Making the arm's controller active and inactive: one port, with an adapter for each way to ask.
+
+Effort becomes zero on deactivation, so a station says whether that is allowed; where it is not, `NoPort`
+stands here. Nothing blocks: an answer comes as a future, and what was not confirmed is asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.task import Future
+
+from robolearn.errors import InputError
+from robolearn.hardware.nodes.common import steady
+from robolearn.hardware.station import Station
+from robolearn.hardware.wire import SECOND
+
+AGAIN = SECOND // 10
+"""An answer that has not come by then is asked for again [ns]; deactivation takes 10 ms where all is well."""
+
+
+class Port:
+    """Asks for what is wanted until it is confirmed.
+
+    Attributes:
+        active: what the controller confirmed last; None before the first answer.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self.active: bool | None = None
+        self._wanted: bool | None = None
+        self._asked_at = 0
+        self._answer: Future | None = None
+
+    def want(self, active: bool) -> None:
+        """What the controller should be; call it as often as you like."""
+        if active is not self._wanted:
+            self._wanted, self._answer = active, None
+            self._ask()
+
+    def forget(self) -> None:
+        """Somebody else may have asked for something since: nothing is known, and nothing wanted."""
+        self.active = self._wanted = self._answer = None
+
+    def spin(self) -> None:
+        """Ask again where the answer is late or was a refusal; called often."""
+        if self._wanted is not None and self.active is not self._wanted and steady() - self._asked_at > AGAIN:
+            self._ask()
+
+    def _ask(self) -> None:
+        self._asked_at = steady()
+        wanted, self.active = self._wanted, None
+        assert wanted is not None
+        future = self._call(wanted)
+        if future is None:
+            self._node.get_logger().warning(
+                f"nobody answers who could make the controller {'' if wanted else 'in'}active",
+                throttle_duration_sec=1.0,
+            )
+            return
+        self._answer = future
+        future.add_done_callback(lambda done: self._answered(done, wanted))
+
+    def _answered(self, future: Future, wanted: bool) -> None:
+        if future is not self._answer or future.cancelled():
+            return
+        if future.exception() is None and self._is_done(future.result()):
+            self.active = wanted
+
+    def _call(self, active: bool) -> Future | None:
+        raise NotImplementedError
+
+    def _is_done(self, response: Any) -> bool:
+        raise NotImplementedError
+
+
+class NoPort(Port):
+    """The controller is always active."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+        self.active = True
+
+    def want(self, active: bool) -> None:
+        pass
+
+    def forget(self) -> None:
+        pass
+
+    def spin(self) -> None:
+        pass
+
+
+class SetBoolPort(Port):
+    """std_srvs/SetBool: the simulated arm, and whoever offers such a service."""
+
+    def __init__(self, node: Node, station: Station) -> None:
+        super().__init__(node)
+        from std_srvs.srv import SetBool
+
+        self._make: Callable[[bool], Any] = lambda active: SetBool.Request(data=active)
+        self._client = node.create_client(SetBool, station.controller.deactivation_service)
+
+    def _call(self, active: bool) -> Future | None:
+        return self._client.call_async(self._make(active)) if self._client.service_is_ready() else None
+
+    def _is_done(self, response: Any) -> bool:
+        return bool(response.success)
+
+
+class SwitchControllerPort(Port):
+    """controller_manager_msgs/SwitchController of ros2_control's controller manager."""
+
+    def __init__(self, node: Node, station: Station) -> None:
+        super().__init__(node)
+        try:
+            from controller_manager_msgs.srv import SwitchController
+        except ImportError as error:
+            raise InputError(
+                f"station {station.name!r} deactivates by switch_controller, which needs "
+                f"controller_manager_msgs ({error}): install ros-$ROS_DISTRO-controller-manager-msgs and "
+                "source ROS"
+            ) from error
+        self._service, self._name = SwitchController, station.controller.name
+        self._client = node.create_client(SwitchController, station.controller.deactivation_service)
+
+    def _call(self, active: bool) -> Future | None:
+        if not self._client.service_is_ready():
+            return None
+        request = self._service.Request()
+        request.activate_controllers = [self._name] if active else []
+        request.deactivate_controllers = [] if active else [self._name]
+        request.strictness = self._service.Request.BEST_EFFORT  # one that is so already is no error
+        request.activate_asap = True
+        return self._client.call_async(request)
+
+    def _is_done(self, response: Any) -> bool:
+        return bool(response.ok)
+
+
+def deactivation_port(node: Node, station: Station) -> Port:
+    """The port that a station's `controller.deactivation` asks for.
+
+    Raises:
+        InputError: messages that it needs are not installed.
+    """
+    kind = station.controller.deactivation
+    if kind == "switch_controller":
+        return SwitchControllerPort(node, station)
+    return SetBoolPort(node, station) if kind == "set_bool" else NoPort(node)

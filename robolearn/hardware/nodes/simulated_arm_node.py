@@ -1,0 +1,283 @@
+"""The simulated arm behind topics, in real time: `python -m robolearn.hardware.nodes.simulated_arm_node`.
+
+Parameters: `station` (a simulated one), `policy` (a bundle: its task and cameras), or `task` and `changes`
+(JSON), `seed` (of the next episode; each takes the next number), `payload_error` [kg].
+
+Topics and the service that activates its controller are the station's. Beside a real arm's, it has
+
+    ~/reset_episode   std_srvs/Trigger          puts things in place; the answer's message is the seed
+    ~/fault           std_msgs/String           lets something go wrong: {"kind": "state late", "amount": 0.1}
+    ~/clear_faults    std_srvs/Trigger          ends all of that
+    ~/task            std_msgs/String, latched  task, posture and gripper that episodes begin with, seconds
+    ~/verdict         std_msgs/String, latched  what the task's predicate says of the episode; JSON
+
+An episode is judged from its mark on: the arm hears the episode runner's.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any
+
+from geometry_msgs.msg import WrenchStamped
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from sensor_msgs.msg import JointState as JointStateMessage
+from std_msgs.msg import Float64, Float64MultiArray, String
+from std_srvs.srv import SetBool, Trigger
+
+from robolearn import checks
+from robolearn.errors import InputError
+from robolearn.hardware.faults import Fault
+from robolearn.hardware.nodes import convert, names
+from robolearn.hardware.nodes.common import (
+    EXACT,
+    LATCHED,
+    LATEST,
+    SENSOR,
+    run,
+    station_parameter,
+    system,
+    text_parameter,
+)
+from robolearn.hardware.oneprocess import wire_timing
+from robolearn.hardware.recording import topics
+from robolearn.hardware.simulation import Message, SimulatedArm
+from robolearn.hardware.wire import SECOND, JointState, Picture, TorqueCommand
+
+SLICE = SECOND // 500
+"""The arm's thread never sleeps longer than that [ns]: what arrives meanwhile waits so long at most."""
+
+PATIENCE = 60.0
+"""A call to the arm's thread that takes longer has failed [s]; compiling a scene takes seconds."""
+
+
+Call = Callable[[SimulatedArm], Any]
+
+
+class ArmThread:
+    """Owns a simulated arm: OpenGL wants it made, used and closed by one thread.
+
+    Args:
+        make: makes it.
+        publish: called with every message when it arrives.
+        watch: called with the arm after each piece of time.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], SimulatedArm],
+        publish: Callable[[Message], None],
+        watch: Callable[[SimulatedArm], None],
+    ) -> None:
+        self._make, self._publish, self._watch = make, publish, watch
+        self._calls: queue.SimpleQueue[tuple[Call, Future[Any]]] = queue.SimpleQueue()
+        self._made: Future[None] = Future()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="arm", daemon=True)
+        self._thread.start()
+        self._made.result()
+
+    def call(self, function: Call) -> Future[Any]:
+        """Let the thread call `function` with the arm, between two pieces of time."""
+        future: Future[Any] = Future()
+        self._calls.put((function, future))
+        return future
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join(5.0)
+
+    @property
+    def alive(self) -> bool:
+        """Whether time passes."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            arm = self._make()
+        except BaseException as error:
+            self._made.set_exception(error)
+            return
+        self._made.set_result(None)
+        try:
+            while not self._stop.is_set():
+                for message in arm.advance(system()):
+                    self._publish(message)
+                self._watch(arm)
+                wait = min(arm.next_arrival() - system(), SLICE) / SECOND
+                self._serve(arm, max(wait, 0.0))
+        finally:
+            arm.close()
+
+    def _serve(self, arm: SimulatedArm, wait: float) -> None:
+        """Do what was called for; wait for it so long [s] at most."""
+        while True:
+            try:
+                function, future = self._calls.get(timeout=wait) if wait else self._calls.get_nowait()
+            except queue.Empty:
+                return
+            wait = 0.0
+            try:
+                future.set_result(function(arm))
+            except Exception as error:
+                future.set_exception(error)
+
+
+class SimulatedArmNode(Node):
+    """An arm, its gripper and its cameras, as their drivers would publish them."""
+
+    def __init__(self) -> None:
+        super().__init__(names.SIMULATED_ARM)
+        self.station = station = station_parameter(self)
+        if not station.simulated:
+            raise InputError(f"station {station.name!r} is no simulated one (simulated: true)")
+        task, changes = self._task()
+        self.declare_parameter("seed", 0)
+        payload = float(self.declare_parameter("payload_error", 0.0).value)
+        self._verdict: object = None
+
+        publish = self.create_publisher
+        self._states = publish(JointStateMessage, station.state.topic, SENSOR)
+        self._images = {camera.name: publish(Image, camera.topic, SENSOR) for camera in station.cameras}
+        self._wrenches = publish(WrenchStamped, station.wrench.topic, SENSOR) if station.wrench else None
+        self._verdicts = publish(String, "~/verdict", LATCHED)
+        self._tasks = publish(String, "~/task", LATCHED)
+
+        def make() -> SimulatedArm:
+            return SimulatedArm(
+                task,
+                changes,
+                wire_timing(station),
+                start=system(),
+                payload_error=payload,
+                joint_names=station.joint_names,
+            )
+
+        self.arm = ArmThread(make, self._publish, self._watch)
+        self._tasks.publish(String(data=json.dumps(self.arm.call(_about).result(PATIENCE))))
+        self.create_subscription(
+            Float64MultiArray, station.controller.command_topic, self._on_command, LATEST
+        )
+        if station.gripper.kind != "none":
+            self.create_subscription(Float64, station.gripper.name, self._on_gripper, LATEST)
+        self.create_subscription(String, topics.EPISODE, self._on_mark, EXACT)
+        self.create_subscription(String, "~/fault", self._on_fault, EXACT)
+        if station.controller.deactivation == "set_bool":
+            self.create_service(SetBool, station.controller.deactivation_service, self._on_activate)
+        self.create_service(Trigger, "~/reset_episode", self._on_reset)
+        self.create_service(Trigger, "~/clear_faults", self._on_clear)
+        self.get_logger().info(f"the simulated arm is at task {task!r}")
+
+    def _task(self) -> tuple[str, dict[str, Any]]:
+        task, changes = text_parameter(self, "task"), text_parameter(self, "changes", "{}")
+        policy = str(self.get_parameter("policy").value)
+        mine = checks.mapping("parameter changes", checks.parse_json("parameter changes", changes))
+        if policy and not task:
+            from robolearn.policies.bundle import load_bundle
+
+            bundle = load_bundle(policy)
+            return bundle.task, {**bundle.changes, **mine}
+        return task or "grasp", mine
+
+    @property
+    def ended(self) -> bool:
+        """It holds nothing that would have to be brought to rest."""
+        return True
+
+    def end(self) -> None:
+        """Stop time."""
+        self.arm.close()
+
+    # --- from the arm's thread ----------------------------------------------------------------------------
+
+    def _publish(self, message: Message) -> None:
+        if isinstance(message, JointState):
+            self._states.publish(convert.joint_state_message(message))
+        elif isinstance(message, Picture):
+            self._images[message.camera].publish(convert.image_message(message))
+        elif self._wrenches is not None:
+            self._wrenches.publish(convert.wrench_message(message))
+
+    def _watch(self, arm: SimulatedArm) -> None:
+        if arm.verdict is self._verdict:
+            return
+        self._verdict = arm.verdict
+        if arm.verdict is not None:
+            said = {"seed": arm.seed, **asdict(arm.verdict), "measured": asdict(arm.meters)}
+            self._verdicts.publish(String(data=json.dumps(said)))
+
+    # --- from the wire ------------------------------------------------------------------------------------
+
+    def _on_command(self, message: Float64MultiArray) -> None:
+        command, now = TorqueCommand(convert.numbers(message.data)), system()
+        self.arm.call(lambda arm: arm.command(command, now))
+
+    def _on_gripper(self, message: Float64) -> None:
+        gripper, now = self.station.gripper, system()
+        middle = 0.5 * gripper.command_scale * (gripper.open_width + gripper.closed_width)
+        closed = 1.0 if message.data < middle else -1.0
+        self.arm.call(lambda arm: arm.command_gripper(closed, now))
+
+    def _on_activate(self, request: Any, response: Any) -> Any:
+        now = system()
+        self.arm.call(lambda arm: arm.set_active(bool(request.data), now))
+        response.success, response.message = True, "active" if request.data else "inactive"
+        return response
+
+    def _on_mark(self, message: String) -> None:
+        try:
+            mark = convert.mark(message)
+        except InputError as error:
+            self.get_logger().warning(f"refused: {error}")
+            return
+        if mark.kind == "begin":
+            self.arm.call(lambda arm: arm.begin_episode())
+
+    def _on_reset(self, request: Any, response: Any) -> Any:
+        seed = int(self.get_parameter("seed").value)
+        self.arm.call(lambda arm: arm.reset_episode(seed, system())).result(PATIENCE)
+        self.set_parameters([type(self.get_parameter("seed"))("seed", value=seed + 1)])
+        response.success, response.message = True, str(seed)
+        return response
+
+    def _on_fault(self, message: String) -> None:
+        try:
+            words = checks.mapping("a fault", checks.parse_json("a fault", message.data))
+            fault = Fault(**words)
+            self.arm.call(lambda arm: arm.inject(fault)).result(PATIENCE)
+            self.get_logger().warning(f"from now on: {message.data}")
+        except (InputError, TypeError) as error:
+            self.get_logger().error(f"refused: {error}")
+
+    def _on_clear(self, request: Any, response: Any) -> Any:
+        self.arm.call(lambda arm: arm.faults.clear()).result(PATIENCE)
+        response.success, response.message = True, "nothing goes wrong any more"
+        return response
+
+
+def _about(arm: SimulatedArm) -> dict[str, Any]:
+    env = arm.env
+    return {
+        "task": arm.task,
+        "home": arm.start_posture.tolist(),
+        "gripper": 1.0 if env.starts_closed else -1.0,
+        "seconds": env.config.episode_seconds,
+    }
+
+
+def main() -> int:
+    """Entry point."""
+    sys.setswitchinterval(0.001)  # the arm's thread and the executor's take turns that often [s]
+    return run(SimulatedArmNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
