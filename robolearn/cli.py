@@ -139,6 +139,14 @@ def bundles(arguments: list[str]) -> int:
     return parse("bundles", run_bundles, arguments)
 
 
+@command
+def calibrate(arguments: list[str]) -> int:
+    """Measure a station's cameras with a printed board: how they see, and where they stand."""
+    from robolearn.hardware.calibration.calibrate_command import run_calibrate
+
+    return run_calibrate(arguments)
+
+
 def _help() -> str:
     width = max(map(len, COMMANDS)) + 2
     lines = [f"  {name:<{width}}{(run.__doc__ or '').splitlines()[0]}" for name, run in COMMANDS.items()]

@@ -13,6 +13,7 @@ from robolearn import checks
 from robolearn.errors import InputError, choose
 from robolearn.hardware.calibration.least_squares import minimise
 from robolearn.hardware.lens import LENSES
+from robolearn.hardware.station import StationCamera
 
 Array = NDArray[np.float64]
 
@@ -104,6 +105,12 @@ class Lens:
         return pose(rotation_of(x[:3]), x[3:])
 
 
+def lens_of(camera: StationCamera) -> Lens:
+    """The lens of a station's camera."""
+    numbers = (camera.fx, camera.fy, camera.cx, camera.cy)
+    return Lens(camera.width, camera.height, *numbers, camera.distortion, camera.coefficients)
+
+
 def pose(rotation: Array, translation: Array) -> Array:
     """Matrix (4, 4) of a rotation (3, 3) and a translation (3,)."""
     result = np.eye(4)
@@ -125,3 +132,11 @@ def rotation_vector(rotation: Array) -> Array:
 def rotation_of(vector: Array) -> Array:
     """Rotation (3, 3) of a rotation vector (3,) [rad]."""
     return np.asarray(cv2.Rodrigues(np.asarray(vector, np.float64))[0], np.float64)
+
+
+def quaternion_of(rotation: Array) -> tuple[float, float, float, float]:
+    """Quaternion (w, x, y, z), w >= 0, of a rotation (3, 3)."""
+    vector = rotation_vector(rotation)
+    half = 0.5 * float(np.linalg.norm(vector))
+    x, y, z = (float(v) for v in 0.5 * vector * np.sinc(half / np.pi))
+    return float(np.cos(half)), x, y, z
