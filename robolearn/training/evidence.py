@@ -9,7 +9,6 @@ runs on a copy of the package made at the start, so that the code may be worked 
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import fcntl
 import fnmatch
@@ -30,36 +29,14 @@ from typing import Any
 
 from robolearn.errors import InputError
 from robolearn.files import replacing
-from robolearn.training.evidence_tables import DISTURBED, in_short, write_tables
-from robolearn.training.experiments import EPISODES, EXPERIMENTS, FIRST_SEED, Experiment
+from robolearn.training.evidence_code import code_hash
+from robolearn.training.evidence_figures import DISTURBED, in_short
+from robolearn.training.evidence_tables import write_tables
+from robolearn.training.experiments import EPISODES, EXPERIMENTS, Experiment
+from robolearn.training.seeds import FIRST_SEED
 
 ROOT = Path(__file__).parents[2]
 RESULTS, RUNS = ROOT / "evidence", ROOT / "runs" / "evidence"
-
-# Parts of the package that no success depends on, and those that only the other task depends on.
-PRESENTATION = (
-    "cli.py",
-    "doctor.py",
-    "bundles/*",
-    "policies/card.py",
-    "policies/export.py",
-    "training/charts.py",
-    "training/commands.py",
-    "training/describe.py",
-    "training/evidence*.py",
-    "training/experiments.py",
-    "training/interrupts.py",
-    "training/pictures.py",
-    "training/progress.py",
-    "training/report.py",
-    "training/statistics.py",
-    "training/t*_command.py",
-)
-SIMULATED = ("__init__", "arm", "limiter", "reading")  # of hardware/: the rest is for real arms
-FOREIGN = {
-    "grasp": ("envs/peg_insertion.py", "envs/pegs.py"),
-    "peg-insertion": ("envs/grasp.py", "envs/objects/*"),
-}
 
 
 @dataclass(frozen=True)
@@ -86,44 +63,6 @@ class Cell:
     def file(self) -> Path:
         """Where its figures are kept."""
         return RESULTS / self.hash / f"{self.name}.json"
-
-
-def code_hash(package: Path, task: str) -> str:
-    """Hash of the sources in a copy of the package that a task's success can depend on.
-
-    Comments, docstrings and layout do not count.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*")):
-        name = path.relative_to(package).as_posix()
-        if path.suffix not in (".py", ".yaml") or not _counts(name, task):
-            continue
-        content = path.read_text(encoding="utf-8")
-        digest.update(f"{name}\0{_bare(content) if path.suffix == '.py' else content}\0".encode())
-    return digest.hexdigest()
-
-
-def _counts(name: str, task: str) -> bool:
-    """Whether a task's success can depend on a file of the package."""
-    if name.startswith("hardware/") and not name.startswith("hardware/arms/"):
-        return name in [f"hardware/{part}.py" for part in SIMULATED]
-    return not any(fnmatch.fnmatch(name, pattern) for pattern in PRESENTATION + FOREIGN.get(task, ()))
-
-
-@functools.cache
-def _bare(source: str) -> str:
-    """Python source without comments, docstrings and layout."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):  # a text that stands alone is a docstring, or as good as one
-            kept = [item for item in body if not (isinstance(item, ast.Expr) and _is_text(item.value))]
-            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
-    return ast.unparse(tree)
-
-
-def _is_text(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def cells(package: Path) -> list[Cell]:
@@ -154,8 +93,8 @@ def _hash(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
-def measure(cell: Cell, code: Path) -> dict[str, Any]:
-    """Train and evaluate a cell on a copy of the code; returns its figures.
+def measure(cell: Cell, code: Path, commit: str | None) -> dict[str, Any]:
+    """Train and evaluate a cell on a copy of the code, which is that of `commit`; returns its figures.
 
     Raises:
         subprocess.CalledProcessError: the training or an evaluation failed.
@@ -190,6 +129,7 @@ def measure(cell: Cell, code: Path) -> dict[str, Any]:
         "experiment": asdict(experiment),
         "seed": cell.seed,
         "hash": cell.hash,
+        "commit": commit,
         "command": f"{experiment.command} --seed {cell.seed}",
         "training": card["training"],
         "versions": card["versions"],
@@ -216,6 +156,15 @@ def _robolearn(code: Path, words: list[str], log: Path) -> str:
         done = subprocess.run(command, cwd=code, env=environment, stdout=subprocess.PIPE, stderr=errors)
     done.check_returncode()
     return done.stdout.decode()
+
+
+def _commit() -> str | None:
+    """The commit that the package is at, with a plus if it has been changed since; None if nobody knows."""
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        git = functools.partial(subprocess.check_output, cwd=ROOT, text=True, stderr=subprocess.DEVNULL)
+        changed = git(["git", "status", "--porcelain", "--", "robolearn"])
+        return git(["git", "rev-parse", "--short", "HEAD"]).strip() + ("+" if changed else "")
+    return None
 
 
 def _busy() -> float | None:
@@ -274,7 +223,7 @@ def run(only: str = "*", list: bool = False, tables: bool = False) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError("another process is measuring already; two at once would spoil both") from None
-        code = RUNS / "code"
+        code, commit = RUNS / "code", _commit()
         shutil.rmtree(code, ignore_errors=True)
         shutil.copytree(package, code / "robolearn", ignore=shutil.ignore_patterns("__pycache__"))
         every = cells(code / "robolearn")
@@ -286,7 +235,7 @@ def run(only: str = "*", list: bool = False, tables: bool = False) -> int:
         for number, cell in enumerate(waiting, 1):
             _say(f"{number}/{len(waiting)}  {cell.experiment.command} --seed {cell.seed}")
             try:
-                figures = measure(cell, code)
+                figures = measure(cell, code, commit)
             except subprocess.CalledProcessError as error:
                 if error.returncode == 130:
                     raise KeyboardInterrupt from None

@@ -1,170 +1,220 @@
-"""The tables of docs/results.md, from the figures under evidence/."""
+"""The tables of docs/results.md and of README.md, from the figures under evidence/."""
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from statistics import fmean
 
 from robolearn.files import replacing
-from robolearn.training.experiments import EPISODES, EXPERIMENTS, FIRST_SEED, TABLES, Experiment, Trial
-from robolearn.training.statistics import wilson_interval
+from robolearn.training.evidence_figures import Figures, Measured, read_figures
+from robolearn.training.experiments import EPISODES, EXPERIMENTS, TABLES, Experiment, Trial
+from robolearn.training.seeds import FIRST_SEED
+from robolearn.training.statistics import difference_interval, mean_interval, wilson_interval
 
-Figures = dict[str, Any]
+Of = Callable[[Experiment], Measured]
 
-DISTURBED = 0.1  # cores that other work may use during a training before its row says so
+END = "<!-- end of table -->"
 
-PAGE = """\
-# Results
+INTRODUCTION = f"""\
+Success is a mechanical predicate on the simulator's state. Every trained policy is tried on the same
+{EPISODES} episodes, from seed {FIRST_SEED} on, which nothing was tuned on (`robolearn evaluate RUN`); a row
+that was tried on others says so. Two intervals, at 95%, answer two questions:
 
-Success is a mechanical predicate on the simulator's state. Every figure is over {episodes} held-out episodes
-that nothing was tuned on (`robolearn evaluate RUN --episodes {episodes} --seed {first}`) for each training
-seed; the interval is Wilson's, at 95%, over the episodes of all seeds together. `make evidence` measures what
-is missing, `python -m robolearn.training.evidence --only NAME` a row. The figures, with the seeds of every
-failure, lie under `evidence/`.
-"""
+- *over trainings*: where the mean of many trainings like these would lie, on these episodes. Student's t over
+  the training seeds' means, which are in brackets: with three or five of them a hint, with one nothing.
+- *over episodes*: how often these very policies would succeed on further episodes. Wilson's, over the
+  episodes of all seeds together. It is of episodes, not of trainings: it ignores how far trainings differ,
+  and that they were all tried on the same scenes.
+
+`make evidence` measures what is missing, `python -m robolearn.training.evidence --only NAME` a row. The
+figures, with the seeds of every failure, lie under `evidence/`. Each row names the code that it was measured
+on, by its commit or by the folder of its figures, and says so if that code has changed since."""
+
+PARTS = """\
+Every row leaves out one part. The difference is to the first row's policies of the same training seeds, on
+the same scenes; beside it, how many scenes were lost and won by leaving the part out. Its interval, at 95%,
+is over episodes (Agresti and Min, in pairs), not over trainings: two trainings of one kind differ by some
+points, too."""
+
+FIGURES = (
+    ("seconds_to_success", "time to success", "s"),
+    ("peak_force", "peak wrist force", "N"),
+    ("mean_force", "mean wrist force", "N"),
+    ("torque_rate", "torque rate", "N·m/s"),
+)
+"""Means of an evaluation: key, title, unit. The wrist's force has the inertia of hand and object in it."""
 
 
 def write_tables(results: Path, current: dict[str, str], page: Path | None = None) -> None:
-    """Write the tables into docs/results.md; what stands there outside of their marks stays.
+    """Write the tables into docs/results.md and README.md; what stands there outside of their marks stays.
 
     Args:
         results: the folder of figures.
         current: each experiment's hash for the present code. Figures of older code are used, and marked,
             where they are more complete.
-        page: the file; docs/results.md beside `results` if None.
+        page: docs/results.md; beside `results` if None. README.md is beside its folder, if there is one.
     """
     page = page or results.parent / "docs" / "results.md"
-    found = _read(results)
-    text = page.read_text(encoding="utf-8") if page.is_file() else ""
-    text = text or PAGE.format(episodes=EPISODES, first=FIRST_SEED)
-    tables = {name: (title, _table(name, found, current)) for name, title in TABLES.items()}
-    tables["manner"] = ("How the policies move", _manner(found, current))
-    for name, (title, rows) in tables.items():
-        begin, end = f"<!-- table {name} -->", "<!-- end of table -->"
-        table = "\n".join([begin, "", *rows, "", end])
-        if begin in text:
-            text = re.sub(f"{begin}.*?{end}", lambda _, table=table: table, text, count=1, flags=re.S)  # type: ignore[misc]
-        else:
-            text = f"{text.rstrip()}\n\n## {title}\n\n{table}\n"
+    of = read_figures(results, current)
+    text = page.read_text(encoding="utf-8") if page.is_file() else "# Results\n"
+    text = _put(text, "introduction", "", [INTRODUCTION])
+    for name, title in TABLES.items():
+        rows = _parts(name, of) if name == "parts" else _successes(name, of)
+        text = _put(text, name, title, rows)
+    text = _put(text, "manner", "How the policies move", _manner(of))
+    _write(page, text)
+    readme = page.parent.parent / "README.md"
+    if readme.is_file() and _begin("summary") in (front := readme.read_text(encoding="utf-8")):
+        _write(readme, _put(front, "summary", "", _summary(of)))
+
+
+def _write(page: Path, text: str) -> None:
     with replacing(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def in_short(figures: Figures) -> str:
-    """A cell's success rates in a line."""
-    return ", ".join(f"{trial['title']}: {trial['success']['rate']:.3f}" for trial in figures["trials"])
+def _begin(name: str) -> str:
+    return f"<!-- table {name} -->"
 
 
-def _read(results: Path) -> dict[tuple[str, str], dict[int, Figures]]:
-    """Figures by training seed, by the experiment's name and hash."""
-    found: dict[tuple[str, str], dict[int, Figures]] = {}
-    for file in sorted(results.glob("*/*.json")):
-        figures = json.loads(file.read_bytes())
-        found.setdefault((figures["experiment"]["name"], figures["hash"]), {})[figures["seed"]] = figures
-    return found
+def _put(text: str, name: str, title: str, lines: Sequence[str]) -> str:
+    """The text with some lines between the marks of that name; at its end, under a title, if it has none."""
+    block = "\n".join([_begin(name), "", *lines, "", END])
+    if _begin(name) in text:
+        return re.sub(f"{_begin(name)}.*?{END}", lambda _: block, text, count=1, flags=re.S)
+    heading = f"## {title}\n\n" if title else ""
+    return f"{text.rstrip()}\n\n{heading}{block}\n"
 
 
-def _table(name: str, found: dict[tuple[str, str], dict[int, Figures]], current: dict[str, str]) -> list[str]:
-    rows = ["| task | time | success | worst seed | 95% interval | aimed at | name | |", "|" + "---|" * 8]
-    for experiment in EXPERIMENTS:
-        if name not in experiment.tables:
-            continue
-        seeds, present = _chosen(experiment, found, current)
-        rows += [_row(experiment, trial, seeds, present) for trial in experiment.trials]
-    return rows
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *rows)]
 
 
-def _manner(found: dict[tuple[str, str], dict[int, Figures]], current: dict[str, str]) -> list[str]:
-    """Means over training seeds of what is measured beside success; the experiments of the first table."""
-    titles = [
-        "task",
-        "time to success",
-        "peak force",
-        "mean force",
-        "torque rate",
-        "drops",
-        "jams",
-        "limiter",
-    ]
-    rows = [f"| {' | '.join(titles)} |", "|" + "---|" * len(titles)]
-    first = next(iter(TABLES))
-    for experiment in (experiment for experiment in EXPERIMENTS if first in experiment.tables):
-        seeds, _ = _chosen(experiment, found, current)
+def _listed(name: str) -> list[Experiment]:
+    return [experiment for experiment in EXPERIMENTS if name in experiment.tables]
+
+
+def _successes(name: str, of: Of) -> list[str]:
+    """Success over all training seeds, beside what was aimed at."""
+    titles = ["task", "time", "success", "worst seed", "over trainings", "over episodes", "aimed at", "name"]
+    rows = []
+    for experiment in _listed(name):
+        measured = of(experiment)
         for trial in experiment.trials:
-            tried = _tried(trial, seeds)
+            rows.append(
+                [
+                    trial.title,
+                    f"{experiment.minutes:g} min",
+                    *_success(list(measured.tried(trial).values()), each=True),
+                    _goal(experiment, trial),
+                    f"`{experiment.name}`",
+                    measured.when,
+                    "; ".join(measured.notes(trial)),
+                ]
+            )
+    return _table([*titles, "measured", ""], rows)
+
+
+def _success(tried: list[Figures], each: bool = False) -> list[str]:
+    """Mean, worst seed and the two intervals; `each` adds every training's rate to the mean."""
+    if not tried:
+        return ["not measured", "", "", ""]
+    rates = [entry["success"]["rate"] for entry in tried]
+    mean = f"**{fmean(rates):.3f}**" + (f" ({', '.join(f'{rate:.3f}' for rate in rates)})" if each else "")
+    trainings = _interval(mean_interval(rates)) if len(rates) > 1 else ""
+    successes = sum(entry["success"]["successes"] for entry in tried)
+    episodes = wilson_interval(successes, sum(entry["episodes"] for entry in tried))
+    return [mean, f"{min(rates):.3f}", trainings, _interval(episodes)]
+
+
+def _interval(ends: tuple[float, float], sign: str = "") -> str:
+    return f"{ends[0]:{sign}.3f} to {ends[1]:{sign}.3f}"
+
+
+def _goal(experiment: Experiment, trial: Trial) -> str:
+    goals = [("", trial.mean), ("worst ", trial.worst)]
+    words = [f"{name}>= {value:g}" for name, value in goals if value is not None]
+    if words and experiment.allowed is not None:
+        words.append(f"in {experiment.allowed:g} min")
+    return ", ".join(words)
+
+
+def _parts(name: str, of: Of) -> list[str]:
+    """What becomes of success if a part is left out, in pairs with the same training seed and scene."""
+    whole, *others = _listed(name)
+    seeds = {seed for experiment in others for seed in experiment.seeds} or set(whole.seeds)
+    base = {seed: entry for seed, entry in of(whole).tried(whole.trials[0]).items() if seed in seeds}
+    rows = []
+    for experiment in (whole, *others):
+        measured, trial = of(experiment), experiment.trials[0]
+        tried = base if experiment is whole else measured.tried(trial)
+        rows.append(
+            [
+                trial.title,
+                ", ".join(map(str, tried)),
+                _success(list(tried.values()), each=True)[0],
+                *(["", ""] if experiment is whole else _compared(base, tried)),
+                f"`{experiment.name}`",
+                measured.when,
+                "; ".join(measured.notes(trial)),
+            ]
+        )
+    titles = ["task", "training seeds", "success", "difference", "over episodes", "name", "measured", ""]
+    return [PARTS, "", *_table(titles, rows)]
+
+
+def _compared(whole: dict[int, Figures], part: dict[int, Figures]) -> list[str]:
+    """Difference of a part's success to the whole's, and its interval."""
+    lost = won = pairs = 0
+    for seed in whole.keys() & part.keys():
+        if any(whole[seed][key] != part[seed][key] for key in ("seed", "episodes")):
+            continue  # other scenes: nothing to compare
+        before, after = (set(figures[seed]["failed seeds"]) for figures in (whole, part))
+        lost, won = lost + len(after - before), won + len(before - after)
+        pairs += part[seed]["episodes"]
+    if not pairs:
+        return ["", ""]
+    difference = f"{(won - lost) / pairs:+.3f} (lost {lost}, won {won} of {pairs})"
+    return [difference, _interval(difference_interval(lost, won, pairs), "+")]
+
+
+def _manner(of: Of) -> list[str]:
+    """Means over training seeds of what is measured beside success; the experiments of the first table."""
+    rows = []
+    for experiment in _listed(next(iter(TABLES))):
+        measured = of(experiment)
+        for trial in experiment.trials:
+            tried = list(measured.tried(trial).values())
             if not tried:
                 continue
-            cells = [trial.title]
-            for key, unit in (
-                ("seconds_to_success", "s"),
-                ("peak_force", "N"),
-                ("mean_force", "N"),
-                ("torque_rate", "N·m/s"),
-            ):
+            row = [trial.title]
+            for key, _, unit in FIGURES:
                 known = [entry[key]["mean"] for entry in tried if entry[key] is not None]
-                cells.append(f"{sum(known) / len(known):.3g} {unit}" if known else "")
-            for key in ("drops", "jams"):  # figures of older code do not know jams, nor the share of ticks
-                known = [entry[key] for entry in tried if key in entry]
-                cells.append(f"{sum(known)} in {sum(e['episodes'] for e in tried)}" if known else "")
-            known = [entry["limiter"]["share"] for entry in tried if "share" in entry["limiter"]]
-            cells.append(f"{100 * sum(known) / len(known):.2f} % of ticks altered" if known else "")
-            rows.append(f"| {' | '.join(cells)} |")
-    return rows
+                row.append(f"{fmean(known):.3g} {unit}" if known else "")
+            for key in ("drops", "jams"):
+                row.append(f"{sum(e[key] for e in tried)} in {sum(e['episodes'] for e in tried)}")
+            share = fmean([entry["limiter"]["share"] for entry in tried])
+            rows.append([*row, f"{100 * share:.2f} % of ticks altered", measured.when])
+    titles = ["task", *(title for _, title, _ in FIGURES), "drops", "jams", "limiter", "measured"]
+    return _table(titles, rows)
 
 
-def _chosen(
-    experiment: Experiment, found: dict[tuple[str, str], dict[int, Figures]], current: dict[str, str]
-) -> tuple[list[Figures], bool]:
-    """The most complete figures of an experiment, by seed, and whether they are of the present code."""
-    versions = {key: seeds for (other, key), seeds in found.items() if other == experiment.name}
-    present = current.get(experiment.name, "")
-    rank = {key: (*_complete(experiment, seeds), key == present) for key, seeds in versions.items()}
-    best = max(rank, key=lambda key: rank[key], default=present)
-    return [figures for _, figures in sorted(versions.get(best, {}).items())], best == present
-
-
-def _complete(experiment: Experiment, seeds: dict[int, Figures]) -> tuple[int, str]:
-    """How many of the experiment's seeds are there, and how new they are."""
-    known = [figures for seed, figures in seeds.items() if seed in experiment.seeds]
-    return len(known), max((figures["measured"] for figures in known), default="")
-
-
-def _row(experiment: Experiment, trial: Trial, seeds: list[Figures], present: bool) -> str:
-    """A row of a table; `present` if the figures are of the present code."""
-    goals = [("", trial.mean), ("worst ", trial.worst)]
-    goal = ", ".join(f"{name}>= {value:g}" for name, value in goals if value is not None)
-    tried = _tried(trial, seeds)
-    if not tried:
-        measured = ["not measured", "", ""]
-    else:
-        rates = [entry["success"]["rate"] for entry in tried]
-        successes = sum(entry["success"]["successes"] for entry in tried)
-        low, high = wilson_interval(successes, sum(entry["episodes"] for entry in tried))
-        each = ", ".join(f"{rate:.3f}" for rate in rates)
-        success = f"**{sum(rates) / len(rates):.3f}** ({each})"
-        measured = [success, f"{min(rates):.3f}", f"{low:.3f} to {high:.3f}"]
-    notes = _notes(experiment, seeds, present) if tried else []
-    time, name = f"{experiment.minutes:g} min", f"`{experiment.name}`"
-    return f"| {' | '.join([trial.title, time, *measured, goal, name, '; '.join(notes)])} |"
-
-
-def _tried(trial: Trial, seeds: list[Figures]) -> list[Figures]:
-    """The trial's figures of every seed."""
-    return [entry for figures in seeds for entry in figures["trials"] if entry["title"] == trial.title]
-
-
-def _notes(experiment: Experiment, seeds: list[Figures], present: bool) -> list[str]:
-    """What a reader should know about the figures."""
-    notes = []
-    if len(seeds) < len(experiment.seeds):
-        notes.append(f"{len(seeds)} of {len(experiment.seeds)} seeds")
-    if not present:
-        notes.append(f"older code, of {max(figures['measured'] for figures in seeds)}")
-    foreign = max(figures["cores used by other work"] or 0.0 for figures in seeds)
-    if foreign > DISTURBED:
-        notes.append(f"other work used up to {foreign:g} cores")
-    if any(figures["training"]["resumed"] for figures in seeds):
-        notes.append("stopped and resumed")
-    return notes
+def _summary(of: Of) -> list[str]:
+    """What has been measured of the targets, for a first look."""
+    rows = []
+    for experiment in _listed(next(iter(TABLES))):
+        measured = of(experiment)
+        for number, trial in enumerate(experiment.trials):
+            tried = list(measured.tried(trial).values())
+            if not tried:
+                continue
+            mean, *rest = _success(tried)
+            seeds = f"{len(tried)} seed{'s' if len(tried) > 1 else ''}"
+            changes = "".join(f" --set {change}" for change in trial.changes)
+            command = f"robolearn evaluate RUN{changes}" if number else experiment.command
+            row = [trial.title, f"{experiment.minutes:g} min", f"{mean} ({seeds})", *rest]
+            rows.append([*row, measured.when, f"`{command}`"])
+    titles = ["task", "training", "success", "worst seed", "over trainings", "over episodes", "measured", ""]
+    return _table(titles, rows)

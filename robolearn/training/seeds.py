@@ -11,6 +11,11 @@ from robolearn.errors import InputError
 FIRST_TRAINING_SEED = 1_000_000
 """Training uses seeds from here up, evaluation those from 0 to just below."""
 
+FIRST_SEED = 100_000
+"""Where an evaluation begins unless told otherwise: seeds that nobody looks at while anything is tuned.
+
+Those below are for looking at."""
+
 
 def evaluation_seeds(first: int, episodes: int) -> range:
     """The seeds of an evaluation: `episodes` of them from `first` on.

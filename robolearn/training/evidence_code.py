@@ -1,0 +1,84 @@
+"""The code that the outcome of an experiment depends on, and its hash."""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import functools
+import hashlib
+from pathlib import Path
+
+COUNTED = (
+    "envs/*.py",
+    "data/*.py",
+    "policies/bundle.py",
+    "policies/guided.py",
+    "policies/visuomotor.py",
+    "hardware/arm.py",
+    "hardware/arms/*.yaml",
+    "hardware/limiter.py",
+    "hardware/reading.py",
+    "training/configuration.py",
+    "training/evaluation.py",
+    "training/plan.py",
+    "training/pool.py",
+    "training/problem.py",
+    "training/records.py",
+    "training/rollout.py",
+    "training/seeds.py",
+    "training/tally.py",
+    "training/train.py",
+    "camera.py",
+    "contract.py",
+    "units.py",
+)
+"""What a success depends on: what happens in an episode, what is learned from it, and what both are told.
+
+What only looks, shows, refuses or keeps files is not here: no success comes or goes with it.
+"""
+
+TASKS = {
+    "grasp": ("envs/grasp.py", "envs/objects/*.py"),
+    "peg-insertion": ("envs/peg_insertion.py", "envs/pegs.py"),
+}
+"""What counts for one task alone."""
+
+
+def code_hash(package: Path, task: str) -> str:
+    """Hash of the sources in a copy of the package that a task's success can depend on.
+
+    Comments, docstrings and layout do not count.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        name = path.relative_to(package).as_posix()
+        if counts(name, task):
+            content = path.read_text(encoding="utf-8")
+            digest.update(f"{name}\0{_bare(content) if path.suffix == '.py' else content}\0".encode())
+    return digest.hexdigest()
+
+
+def counts(name: str, task: str) -> bool:
+    """Whether a task's success can depend on a file of the package."""
+    owners = [owner for owner, patterns in TASKS.items() if _matches(name, patterns)]
+    return task in owners if owners else _matches(name, COUNTED)
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+@functools.cache
+def _bare(source: str) -> str:
+    """Python source without comments, docstrings and layout."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):  # a text that stands alone is a docstring, or as good as one
+            kept = [item for item in body if not (isinstance(item, ast.Expr) and _is_text(item.value))]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    return ast.unparse(tree)
+
+
+def _is_text(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
