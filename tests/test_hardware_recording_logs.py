@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,10 @@ from rosbags.rosbag2 import Writer as BagWriter
 from rosbags.typesys import get_types_from_msg
 
 from robolearn.errors import InputError
+from robolearn.hardware.recording import extra
 from robolearn.hardware.recording import messages as types
 from robolearn.hardware.recording.definitions import STORE, definition
+from robolearn.hardware.recording.extra import require_logs
 from robolearn.hardware.recording.logs_command import run_logs
 from robolearn.hardware.recording.messages import encode
 from robolearn.hardware.recording.qos import Qos, in_numbers
@@ -184,12 +188,12 @@ def test_a_log_without_end_is_read_up_to_the_last_flush(tmp_path: Path) -> None:
 
 
 @given(share=st.floats(0, 1))
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_file_cut_anywhere_is_read_and_recovered(
     share: float, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     tmp_path = tmp_path_factory.mktemp("cut")
-    content = in_order(list(lines(1.0)))
+    content = in_order(list(lines(0.5)))
     record(tmp_path / "log", content, flush_seconds=0.1)
     file = tmp_path / "log" / "log_0.mcap"
     whole = file.read_bytes()
@@ -400,3 +404,20 @@ def test_the_examples_of_the_manual_run(tmp_path: Path, monkeypatch: pytest.Monk
     record(tmp_path / "2026-05-04-grasp", list(lines(0.2)))
     for indent, code in blocks:
         exec(compile(re.sub(f"^{indent}", "", code, flags=re.MULTILINE), "docs/logs.md", "exec"), {})
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_logs()
+    monkeypatch.setattr(extra, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"mcap and rosbags: pip install 'robolearn\[logs\]'"):
+        require_logs()
+
+
+def test_words_need_neither_ros_nor_logs() -> None:
+    """The monitor, which trusts nobody, says its state with them."""
+    code = (
+        "import sys, robolearn.hardware.recording.words\n"
+        "print(*{'rosbags', 'mcap', 'cv2', 'torch', 'mujoco', 'numba'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -192,6 +192,16 @@ def test_a_disk_that_hangs_stalls_nobody_and_is_announced(tmp_path: Path) -> Non
     assert Log(tmp_path / "log").counts[STATE] + status.lost[STATE] == 2000
 
 
+def test_a_disk_that_hangs_does_not_keep_a_process_from_ending(tmp_path: Path) -> None:
+    recorder = HangingRecorder(tmp_path / "log")
+    thread = RecorderThread(recorder, lambda status: None)
+    for i in range(10):
+        thread.write(STATE, i, i, bytes(100))
+    status = thread.close(patience=0.1)
+    assert status == Status("the disk hangs", {STATE: 10}, 0)
+    recorder.go.set()
+
+
 def test_a_failure_of_the_recorder_itself_is_announced(tmp_path: Path) -> None:
     class Broken(Recorder):
         def flush(self) -> None:

@@ -75,6 +75,8 @@ class RecorderThread:
         self._closing = False
         self._done = threading.Event()
         self._patience = 0.0
+        self._moved = time.monotonic()  # when the writing thread last showed that it does not hang
+        self._in_hand: str | None = None  # topic of the message that it writes now
         self._threads = [
             threading.Thread(target=self._run, name="recorder", daemon=True),
             threading.Thread(target=self._watch, name="recorder watch", daemon=True),
@@ -113,8 +115,8 @@ class RecorderThread:
             slow = f"the disk is slow: messages wait for {wait:.1f} s" if wait > SLOW else ""
             return Status(self._trouble or slow, dict(self._lost), self._behind)
 
-    def close(self, patience: float = 2.0) -> Status:
-        """Write what waits and end the log; gives up after `patience` seconds of trouble.
+    def close(self, patience: float = 5.0) -> Status:
+        """Write what waits and end the log; gives up when nothing can be written for `patience` seconds.
 
         What could not be written counts as lost then, and `robolearn logs recover` makes the log whole.
         """
@@ -122,7 +124,13 @@ class RecorderThread:
             self._patience = patience
             self._closing = True
             self._condition.notify()
-        self._threads[0].join()
+        writer = self._threads[0]
+        closed = time.monotonic()
+        while writer.is_alive():
+            writer.join(0.05)
+            if writer.is_alive() and time.monotonic() - max(self._moved, closed) > patience + SLOW:
+                self._give_up("the disk hangs")
+                break
         self._done.set()
         self._threads[1].join()
         return self.status()
@@ -148,11 +156,13 @@ class RecorderThread:
             self._write_all()
         except Exception as error:
             self._give_up(f"recording has ended: {error!r}")
+            self.recorder.abandon()
 
     def _write_all(self) -> None:
         due = time.monotonic() + self._flush_seconds
         deadline: float | None = None  # once closing and in trouble
         while True:
+            self._moved = time.monotonic()
             try:
                 if self._trouble:
                     time.sleep(RETRY)
@@ -160,7 +170,11 @@ class RecorderThread:
                     self._set_trouble("")
                 entry = self._take(due - time.monotonic())
                 if entry is not None:
-                    self.recorder.write(*entry[2:])
+                    self._in_hand = entry[2]
+                    try:
+                        self.recorder.write(*entry[2:])
+                    finally:
+                        self._in_hand = None
                 elif self._closing:
                     self.recorder.close()
                     return
@@ -174,6 +188,7 @@ class RecorderThread:
                     deadline = deadline or time.monotonic() + self._patience
                     if time.monotonic() > deadline:
                         self._give_up(self._trouble)
+                        self.recorder.abandon()
                         return
 
     def _set_trouble(self, trouble: str) -> None:
@@ -181,14 +196,13 @@ class RecorderThread:
             self._trouble = trouble
 
     def _give_up(self, why: str) -> None:
-        waiting = self.recorder.waiting
-        self.recorder.abandon()
         with self._condition:
             self._trouble, self._closing = why, True
             for queue in (self._pictures, self._others):
                 while queue:
                     self._lose(queue.popleft())
-            self._lost.update(waiting)
+            self._lost.update(self.recorder.waiting)
+            self._lost.update([self._in_hand] if self._in_hand else [])
 
     def _watch(self) -> None:
         told = Status()
