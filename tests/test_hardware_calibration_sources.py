@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 from rendered_boards import BOARD, PINHOLE, Painter, look
 
+from robolearn.cli import main
 from robolearn.errors import InputError
+from robolearn.hardware.arm import load_arm
 from robolearn.hardware.calibration.sources import find_views, pick, read_joints, write_view
+from robolearn.hardware.recording.messages import COMPRESSED_IMAGE, JOINT_STATE, encode, encode_compressed
+from robolearn.hardware.recording.topics import Topic
+from robolearn.hardware.recording.writer import Recorder
+from robolearn.hardware.station import load_station
 from robolearn.hardware.wire import SECOND, JointState, Picture
 
 JOINTS = ("a", "b")
@@ -90,6 +98,28 @@ def test_what_is_saved_is_read_back(stills, tmp_path):
     assert again[0].positions == pytest.approx(views[0].positions, abs=1e-6)
     with pytest.raises(InputError, match=r"no joint positions for zzz.png; there are for view000.png"):
         find_views(BOARD, [tmp_path], read_joints(table, JOINTS))
+
+
+def test_a_log_is_a_stream(stills, tmp_path, capsys):
+    arm, camera = load_arm("panda"), load_station("panda").cameras[0]
+    states = load_station("panda").state.topic
+    topics = [Topic(states, JOINT_STATE), Topic(camera.topic, COMPRESSED_IMAGE)]
+    recorder = Recorder(tmp_path / "log", topics)
+    for record in stream([*stills, *[stills[-1]] * 2]):
+        if isinstance(record, Picture):
+            data, topic = encode_compressed(record), camera.topic
+        else:
+            data, topic = encode(replace(record, names=arm.joint_names, position=arm.home)), states
+        recorder.write(topic, record.stamp, record.stamp, data)
+    recorder.close()
+    words = ["calibrate", "capture", "panda", "front", "--log", str(tmp_path / "log")]
+    assert main([*words, "--out", str(tmp_path / "views")]) == 0
+    assert "2 views in" in capsys.readouterr().out
+    rows = read_joints(tmp_path / "views" / "joints.csv", arm.joint_names)
+    assert rows["view001.png"] == pytest.approx(arm.home, abs=1e-6)
+    assert main([*words, "--out", str(tmp_path / "one"), "--no-joints", "--views", "1"]) == 0
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["view000.png"]
+    assert main([*words[:4], "--log", str(tmp_path / "none"), "--out", str(tmp_path / "x")]) == 2
 
 
 @pytest.mark.parametrize(

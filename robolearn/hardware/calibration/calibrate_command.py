@@ -104,7 +104,7 @@ def run_capture(
         board: which board.
         log: a recorded log; the station's topics are listened to if not given.
         views: how many are enough; Ctrl-C ends it before.
-        joints: False for intrinsics, for which the board may be held by hand.
+        joints: save the joints' positions, too; they are needed for a pose, and not for intrinsics.
     """
     place = load_station(station)
     chosen = _camera(place, camera)
