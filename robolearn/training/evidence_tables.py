@@ -28,6 +28,7 @@ that was tried on others says so. Two intervals, at 95%, answer two questions:
   episodes of all seeds together. It is of episodes, not of trainings: it ignores how far trainings differ,
   and that they were all tried on the same scenes.
 
+What was aimed at was allowed to take the time of the training, or the longer one that is named beside it.
 `make evidence` measures what is missing, `python -m robolearn.training.evidence --only NAME` a row. The
 figures, with the seeds of every failure, lie under `evidence/`. Each row names the code that it was measured
 on, by its commit or by the folder of its figures, and says so if that code has changed since."""
