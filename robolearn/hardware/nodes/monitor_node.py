@@ -64,6 +64,9 @@ PARTING = SECOND // 5
 PATIENCE = 3 * SECOND
 """An arm that is not at rest by then is left to the watchdog when the process is to end [ns]."""
 
+NAMELESS = 4
+"""Looks after which a publisher whose node's name has not become known counts as a stranger."""
+
 GUARDS = ((names.MONITOR, names.NAMESPACE), (names.WATCHDOG, names.NAMESPACE))
 """Who may publish to the controller: node and namespace, each once."""
 
@@ -79,6 +82,7 @@ class MonitorNode(Node):
         self._model = None if station.arm.compensates_gravity else ArmModel(station.arm)
         self._state: JointState | None = None
         self._requested_stamp = 0
+        self._nameless = 0
         self._told: tuple[object, ...] = ()
         self._told_at = 0
         self._ending_since: int | None = None
@@ -164,10 +168,13 @@ class MonitorNode(Node):
             (info.node_name, info.node_namespace)
             for info in self.get_publishers_info_by_topic(self.station.controller.command_topic)
         )
+        nameless = any("UNKNOWN" in name for name, _ in found)  # rmw: the name comes after the publisher
+        self._nameless = self._nameless + 1 if nameless else 0
         strangers = [
             f"{namespace.rstrip('/')}/{name}"
             for (name, namespace), count in found.items()
-            if (name, namespace) not in GUARDS or count > 1
+            if ((name, namespace) not in GUARDS or count > 1)
+            and ("UNKNOWN" not in name or self._nameless >= NAMELESS)
         ]
         if strangers:
             self.get_logger().error(
