@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
 from robolearn.errors import InputError
-from robolearn.units import format_length, parse_length
+from robolearn.units import format_angle, format_length, parse_angle, parse_length
 
 
 def text(thing: str, value: object) -> str:
@@ -79,6 +80,18 @@ def length(thing: str, value: object, low: float, high: float) -> float:
     return metres
 
 
+def angle(thing: str, value: object, low: float, high: float) -> float:
+    """An angle from `low` to `high` [rad], given in radians or as text such as "30deg"; in radians."""
+    try:
+        radians = parse_angle(value)  # type: ignore[arg-type]
+    except InputError as error:
+        raise InputError(f"{thing}: {error}") from error
+    if not low <= radians <= high:
+        bounds = f"{format_angle(low)} to {format_angle(high)}"
+        raise InputError(f"{thing} is {value!r}, {format_angle(radians)}; it must be an angle from {bounds}")
+    return radians
+
+
 def items(thing: str, value: object) -> tuple[Any, ...]:
     """A list, tuple or array as a tuple."""
     if isinstance(value, np.ndarray):
@@ -131,6 +144,27 @@ def exact_keys(thing: str, value: object, keys: Iterable[str]) -> dict[str, Any]
     if wrong:
         raise InputError(f"{thing} {', '.join(wrong)}; its keys are {', '.join(sorted(wanted))}")
     return data
+
+
+def json_like(thing: str, value: Any) -> Any:
+    """The value as JSON gives it back: arrays and tuples as lists, dataclasses as mappings, plain numbers."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {f.name: getattr(value, f.name) for f in fields(value)}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise InputError(f"{thing} is {value}; numbers must be finite")
+        return float(value)
+    if isinstance(value, Mapping):
+        if wrong := [key for key in value if not isinstance(key, str)]:
+            raise InputError(f"{thing} has the key {wrong[0]!r}; keys must be text")
+        return {str(key): json_like(f"{thing}.{key}", entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_like(f"{thing}[{i}]", entry) for i, entry in enumerate(value)]
+    raise InputError(f"{thing} is {value!r}; JSON has no {type(value).__name__}")
 
 
 def parse_json(thing: str, source: str | bytes) -> Any:

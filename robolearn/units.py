@@ -1,16 +1,25 @@
-"""Lengths as people write them, and as the code wants them: metres."""
+"""Lengths and angles as people write them, and as the code wants them: metres and radians."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+from collections.abc import Iterable
 from decimal import Decimal
+from typing import Annotated
 
 from robolearn.errors import InputError
 
+Length = Annotated[float | str, "m"]
+Angle = Annotated[float | str, "rad"]
+"""Types of what may be a number in the unit named, or a text with a unit."""
+
 _EXPONENTS = {"m": 0, "cm": -2, "mm": -3, "um": -6, "µm": -6, "μm": -6}  # both code points of the micro sign
-_LENGTH = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*([^\W\d_]*)\s*")
-_HELP = "write a number of metres (0.003) or a number with one of the units m, cm, mm, um (3mm)"
+_ANGLES = {"rad": 1.0, "deg": math.pi / 180, "°": math.pi / 180}
+_QUANTITY = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)\s*([^\W\d_]*|°)\s*")
+_LENGTHS_HELP = "write a number of metres (0.003) or a number with one of the units m, cm, mm, um (3mm)"
+_ANGLES_HELP = "write a number of radians (0.5) or a number with one of the units rad, deg (30deg)"
 
 
 def parse_length(value: str | float) -> float:
@@ -23,24 +32,42 @@ def parse_length(value: str | float) -> float:
     Raises:
         InputError: the value is no finite number, or its unit is unknown.
     """
-    if isinstance(value, bool):
-        raise InputError(f"length {value!r} is not a number: {_HELP}")
+    number, unit = _read("length", value, _EXPONENTS, _LENGTHS_HELP)
+    return float(number.scaleb(_EXPONENTS[unit])) if unit else float(number)
+
+
+def parse_angle(value: str | float) -> float:
+    """Read an angle such as "30deg", "30°", "0.5 rad", "0.5" or 0.5 and return it in radians.
+
+    Raises:
+        InputError: the value is no finite number, or its unit is unknown.
+    """
+    number, unit = _read("angle", value, _ANGLES, _ANGLES_HELP)
+    return float(number) * _ANGLES[unit or "rad"]
+
+
+def _read(kind: str, value: str | float, units: Iterable[str], help: str) -> tuple[Decimal, str]:
+    """The number and the unit, "" if there is none, in what a person wrote."""
+    number: Decimal | None = None
+    unit = ""
     if isinstance(value, str):
-        match = _LENGTH.fullmatch(value)
-        if match is None:
-            raise InputError(f"length {value!r} is not a number: {_HELP}")
-        digits, unit = match.groups()
-        if unit and unit not in _EXPONENTS:
-            raise InputError(f"length {value!r} has the unknown unit {unit!r}: {_HELP}")
-        metres = float(Decimal(digits).scaleb(_EXPONENTS.get(unit, 0)))
-    else:
-        try:
-            metres = float(value)
-        except (TypeError, ValueError):
-            raise InputError(f"length {value!r} is not a number: {_HELP}") from None
-    if not math.isfinite(metres):
-        raise InputError(f"length {value!r} is not finite: {_HELP}")
-    return metres
+        if match := _QUANTITY.fullmatch(value):
+            number, unit = Decimal(match[1]), match[2]
+    elif not isinstance(value, bool):
+        with contextlib.suppress(TypeError, ValueError):
+            number = Decimal(float(value))
+    if number is None:
+        raise InputError(f"{kind} {value!r} is not a number: {help}")
+    if unit and unit not in units:
+        raise InputError(f"{kind} {value!r} has the unknown unit {unit!r}: {help}")
+    if not math.isfinite(number):
+        raise InputError(f"{kind} {value!r} is not finite: {help}")
+    return number, unit
+
+
+def format_angle(radians: float) -> str:
+    """Write an angle in radians for people, in degrees: 0.5 becomes "28.65 deg"."""
+    return f"{math.degrees(radians):.4g} deg"
 
 
 def format_length(metres: float) -> str:

@@ -14,9 +14,9 @@ from robolearn.envs.pegs import BLOCK, SHAPES, contact_settings
 from robolearn.errors import InputError
 
 
-def put(env: PegInsertionEnv, shift: tuple[float, float, float], tilt: float = 0.0) -> None:
-    """Put the peg's tip somewhere in the hole's frame: x and y across [m], z out of the block."""
-    rotation = yaw_rotation(env.hole_yaw) @ rotation_from_vector(np.array([tilt, 0.0, 0.0]))
+def put(env: PegInsertionEnv, shift: tuple[float, float, float], tilt: float = 0.0, yaw: float = 0.0) -> None:
+    """Put the peg's tip somewhere in the hole's frame: x and y across, z out of it [m]; turned [rad]."""
+    rotation = yaw_rotation(env.hole_yaw) @ rotation_from_vector(np.array([tilt, 0.0, yaw]))
     tip = env._mouth + yaw_rotation(env.hole_yaw) @ np.array(shift)
     address = int(env.model.joint("peg_joint").qposadr[0])
     env.data.qpos[address : address + 3] = tip + rotation @ [0.0, 0.0, env.geometry.grip_to_tip]
@@ -225,6 +225,21 @@ def test_the_simulation_is_as_fine_as_the_fit_needs() -> None:
     assert env.model.geom("peg_shaft").solref[0] == pytest.approx(0.001)
 
 
+def test_angles_may_have_units() -> None:
+    env = PegInsertionEnv(observe=("q",), hole_turn="180deg", grasp_tilt="5 deg")
+    assert env.config == PegInsertionConfig(observe=("q",), hole_turn=np.pi)
+    env.reset(seed=0)
+    assert abs(env.hole_yaw) <= np.pi
+
+
+@pytest.mark.parametrize(("shape", "expected"), [("round", 1.0), ("square", np.exp(-2.5))])
+def test_only_a_peg_that_has_a_right_yaw_is_asked_for_it(shape: str, expected: float) -> None:
+    env = PegInsertionEnv(observe=("q",), shape=shape)
+    env.reset(seed=0)
+    put(env, (0.0, 0.0, 0.01), yaw=0.5)
+    assert env.reward_terms()["upright"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_lengths_may_have_units() -> None:
     lengths = {
         "clearance": ("1mm", 0.001),
@@ -259,13 +274,13 @@ def test_lengths_may_have_units() -> None:
         ({"chamfer": [0.001]}, "chamfer: length"),
         ({"insertion_depth": 0}, "insertion_depth is 0"),
         ({"insertion_depth": -0.01}, "insertion_depth is -0.01"),
-        ({"insertion_depth": "33mm"}, "insertion_depth is '33mm', 33 mm; .* to 32 mm"),
+        ({"insertion_depth": "31mm"}, "insertion_depth is '31mm', 31 mm; .* to 30 mm"),
         ({"hole_shift": "5 furlongs"}, "hole_shift: length '5 furlongs'"),
         ({"hole_shift": "11cm"}, "hole_shift is '11cm'"),
         ({"grasp_shift": -0.001}, "grasp_shift is -0.001"),
-        ({"hole_turn": -0.1}, "hole_turn is -0.1; it must be a number from 0 to 3.14159"),
-        ({"hole_turn": "30deg"}, "hole_turn is '30deg'"),
-        ({"grasp_tilt": 1.0}, "grasp_tilt is 1.0"),
+        ({"hole_turn": -0.1}, "hole_turn is -0.1, -5.73 deg; it must be an angle from 0 deg to 180 deg"),
+        ({"hole_turn": "30mm"}, "hole_turn: angle '30mm' has the unknown unit 'mm'"),
+        ({"grasp_tilt": "31deg"}, "grasp_tilt is '31deg', 31 deg; it must be an angle from 0 deg to 30 deg"),
         *(
             ({name: value}, name)
             for name in ("clearance", "hole_shift", "hole_turn", "grasp_shift", "grasp_tilt")

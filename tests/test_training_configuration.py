@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, fields
 from typing import Any
 
+import numpy as np
 import pytest
 
 from robolearn.envs.tasks import TASKS
@@ -20,6 +21,7 @@ from robolearn.training.configuration import describe_changes, parse_changes, re
         ("peg-insertion", "shape=round", "shape", "round"),
         ("peg-insertion", "hole_turn=0.25", "hole_turn", 0.25),
         ("peg-insertion", "hole-turn=1", "hole_turn", 1.0),
+        ("peg-insertion", "grasp_tilt=30deg", "grasp_tilt", float(np.radians(30))),
         ("grasp", "count=3", "count", 3),
         ("grasp", "objects=held-out", "objects", "held-out"),
         ("grasp", "observe=front, q,dq", "observe", ("front", "q", "dq")),
@@ -46,8 +48,8 @@ def test_several_words() -> None:
         (["clearance=1 mn"], "unknown unit 'mn'.*mm"),
         (["clearance=wide"], "'wide' is not a number"),
         (["clearance"], "write key=value with one of the keys .*clearance"),
-        (["hole_turn=left"], "hole_turn is 'left'; it must be a number"),
-        (["hole_turn=NaN"], "hole_turn is nan; it must be a finite number"),
+        (["hole_turn=left"], "angle 'left' is not a number"),
+        (["hole_turn=NaN"], "angle 'NaN' is not a number"),
         (["control_rate=20.5"], "control_rate is 20.5; it must be a whole number"),
         (["control_rate=true"], "control_rate is True; it must be a whole number"),
         (["image_size=big"], "image_size is 'big'; it must be a whole number or none"),
@@ -98,7 +100,7 @@ def test_changes_for_people() -> None:
     assert describe_changes("peg-insertion", changes) == {
         "clearance": "1 mm",
         "shape": "round",
-        "hole_turn": "0.1235",
+        "hole_turn": "7.074 deg",
         "observe": "front q",
         "image_size": "None",
         "cameras": "...",

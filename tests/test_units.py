@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from robolearn.errors import InputError
-from robolearn.units import format_length, parse_length
+from robolearn.units import format_angle, format_length, parse_angle, parse_length
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,41 @@ def test_other_types_and_absurd_exponents_are_refused(value: object) -> None:
 )
 def test_lengths_are_written_in_the_unit_that_reads_best(metres: float, written: str) -> None:
     assert format_length(metres) == written
+
+
+@pytest.mark.parametrize(
+    ("value", "radians"),
+    [
+        ("30deg", math.pi / 6),
+        (" 30 deg ", math.pi / 6),
+        ("5°", math.radians(5)),
+        ("0.5rad", 0.5),
+        ("-0.5", -0.5),
+        (0.25, 0.25),
+        (np.float64(1), 1.0),
+    ],
+)
+def test_angles_in_degrees_and_radians(value: str | float, radians: float) -> None:
+    assert parse_angle(value) == radians
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("left", "not a number: write a number of radians"),
+        ("30degrees", "unknown unit 'degrees': .* rad, deg"),
+        ("30mm", "unknown unit 'mm'"),
+        (True, "not a number"),
+        (math.inf, "not finite"),
+    ],
+)
+def test_what_is_no_angle_is_refused(value: object, message: str) -> None:
+    with pytest.raises(InputError, match=f"^angle .*{message}"):
+        parse_angle(value)  # type: ignore[arg-type]
+
+
+def test_angles_are_written_in_degrees() -> None:
+    assert format_angle(math.pi / 6) == "30 deg"
 
 
 @given(st.floats(1e-7, 100.0))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import ceil, exp, hypot, sqrt
+from math import acos, ceil, exp, hypot, pi, radians, sqrt
 from typing import ClassVar
 
 import mujoco
@@ -34,6 +34,7 @@ from robolearn.envs.pegs import (
 )
 from robolearn.envs.views import View
 from robolearn.errors import choose
+from robolearn.units import Angle, Length
 
 Array = NDArray[np.float64]
 
@@ -49,7 +50,8 @@ NEAR = 0.015  # above the mouth, where it begins to go gently [m]
 BEYOND = 0.004  # how much deeper than asked the teacher goes, without touching the floor [m]
 STRIDE = 0.018  # how far below the tip the teacher aims at most; with its gains it sinks at 75 mm/s [m]
 SCATTER_TRIES = 10
-SHALLOWEST = 1e-4  # depth that may be asked for [m]
+# that may be asked for [m]: nearer to the floor the tip would have to rest on it, which no teacher aims at
+DEPTHS = (1e-4, PegGeometry.hole_depth - 0.002)
 # pressing on the hole this hard [N] for so long [s], and sinking slower than this [m/s], is a jam
 JAM_FORCE, JAM_TIME, JAM_SPEED = 15.0, 0.2, 0.003
 
@@ -61,22 +63,23 @@ class PegInsertionConfig(TaskConfig):
     clearance: gap between peg and hole on each side, 0.05 to 5 mm.
     chamfer: depth of the 45 degree chamfer around the mouth, 0 to 6 mm.
     hole_shift: the hole's place is drawn this far from the nominal one along x and along y, 0 to 10 cm.
-    hole_turn: and its yaw from the nominal one, 0 to pi [rad].
+    hole_turn: and its yaw from the nominal one, 0 to 180 degrees.
     grasp_shift: the peg's shift in the hand along the hand's x and z, 0 to 10 mm.
-    grasp_tilt: the peg's tilt in the hand about the closing axis, 0 to pi / 6 [rad].
-    insertion_depth: of the tip under the mouth that counts as inserted, above 0, no deeper than the hole.
+    grasp_tilt: the peg's tilt in the hand about the closing axis, 0 to 30 degrees.
+    insertion_depth: of the tip under the mouth that counts as inserted, 0.1 to 30 mm; the floor is at 32 mm.
 
-    A length is a number of metres or a text with a unit, such as "3mm"; the config has it in metres.
+    A length is a number of metres or a text with a unit, such as "3mm"; an angle is a number of radians or a
+    text such as "30deg". The config has metres and radians.
     """
 
     shape: str = "trapezoid"
-    clearance: float | str = 0.003
-    chamfer: float | str = 0.002
-    hole_shift: float | str = 0.05
-    hole_turn: float = float(np.radians(30))
-    grasp_shift: float | str = 0.003
-    grasp_tilt: float = float(np.radians(5))
-    insertion_depth: float | str = 0.025
+    clearance: Length = 0.003
+    chamfer: Length = 0.002
+    hole_shift: Length = 0.05
+    hole_turn: Angle = float(np.radians(30))
+    grasp_shift: Length = 0.003
+    grasp_tilt: Angle = float(np.radians(5))
+    insertion_depth: Length = 0.025
     cameras: tuple[View, ...] = (FRONT, WRIST)
     reward_scales: dict[str, float] = field(
         default_factory=lambda: {"near": 0.3, "upright": 0.2, "depth": 0.5, "inserted": 1.0}
@@ -88,12 +91,12 @@ class PegInsertionConfig(TaskConfig):
             "chamfer": CHAMFERS,
             "hole_shift": (0.0, 0.1),
             "grasp_shift": (0.0, 0.01),
-            "insertion_depth": (SHALLOWEST, PegGeometry.hole_depth),
+            "insertion_depth": DEPTHS,
         }
         for name, (low, high) in bounds.items():
             object.__setattr__(self, name, checks.length(name, getattr(self, name), low, high))
-        checks.within("hole_turn", self.hole_turn, 0.0, np.pi)
-        checks.within("grasp_tilt", self.grasp_tilt, 0.0, np.pi / 6)
+        for name, most in {"hole_turn": pi, "grasp_tilt": radians(30)}.items():
+            object.__setattr__(self, name, checks.angle(name, getattr(self, name), 0.0, most))
         choose("peg shape", self.shape, SHAPES)
 
 
@@ -134,7 +137,8 @@ class PegInsertionEnv(ManipulationEnv):
         self._hole = hole = model.body("hole").id
         far, askew = float(config.hole_shift), float(config.grasp_shift)
         x, y = rng.uniform(-far, far, 2)
-        self.hole_yaw = float(rng.uniform(-config.hole_turn, config.hole_turn))
+        turn, lean = float(config.hole_turn), float(config.grasp_tilt)
+        self.hole_yaw = float(rng.uniform(-turn, turn))
         model.body_pos[hole] = [self.nominal_hole[0] + x, self.nominal_hole[1] + y, BLOCK[2]]
         model.body_quat[hole] = quaternion_of(yaw_rotation(self.hole_yaw))
         self._hole_rotation = yaw_rotation(self.hole_yaw)
@@ -142,7 +146,7 @@ class PegInsertionEnv(ManipulationEnv):
         self._mouth = model.body_pos[hole].copy()
 
         shift = rng.uniform(-askew, askew, 2)
-        tilt = float(rng.uniform(-config.grasp_tilt, config.grasp_tilt))
+        tilt = float(rng.uniform(-lean, lean))
         held_at = np.array([shift[0], 0.0, shift[1]])  # the peg in the hand's grip frame
         held_turn = rotation_from_vector(np.array([0.0, tilt, 0.0])) @ FLIP
         if self.scattered:
@@ -240,10 +244,13 @@ class PegInsertionEnv(ManipulationEnv):
 
     def reward_terms(self) -> dict[str, float]:
         shift, turn = self.error()
+        askew = sqrt(turn @ turn)
+        if self.config.shape == "round":  # it fits at any yaw: only its tilt counts
+            askew = acos(min(max(-float(self.data.site_xmat[self._tip, 8]), -1.0), 1.0))
         depth = self.depth
         return {
             "near": exp(-hypot(shift[0], shift[1]) / 0.02),
-            "upright": exp(-sqrt(turn @ turn) / 0.2),
+            "upright": exp(-askew / 0.2),
             "depth": min(depth / self.enough, 1.0),
             "inserted": float(depth >= self.enough),
         }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from robolearn import checks
 from robolearn.envs.tasks import task_class
 from robolearn.errors import InputError, choose
-from robolearn.units import format_length, parse_length
+from robolearn.units import format_angle, format_length, parse_angle, parse_length
 
 
 def parse_changes(task: str, words: Iterable[str]) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def parse_changes(task: str, words: Iterable[str]) -> dict[str, Any]:
             given twice, or a value that does not fit its field.
     """
     config = task_class(task).config_type
-    hints, names = get_type_hints(config), [f.name for f in fields(config)]
+    hints, names = get_type_hints(config, include_extras=True), [f.name for f in fields(config)]
     changes: dict[str, Any] = {}
     for word in words:
         key, equals, text = word.partition("=")
@@ -61,16 +61,17 @@ def differing(config: Any) -> dict[str, Any]:
 
 
 def describe_changes(task: str, values: Mapping[str, Any]) -> dict[str, str]:
-    """Changes for people: lengths with their units, lists and mappings in short; nested ones only by name.
+    """Changes for people: lengths and angles with units, lists and mappings in short, nested ones named.
 
     Raises:
         InputError: as `read_changes`.
     """
-    hints = get_type_hints(task_class(task).config_type)
+    hints = get_type_hints(task_class(task).config_type, include_extras=True)
     described: dict[str, str] = {}
     for key, value in read_changes(task, values).items():
-        if float in _choices(hints[key]) and str in _choices(hints[key]):
-            described[key] = format_length(parse_length(value))
+        if quantity := _quantity(hints[key]):
+            parse, write = quantity
+            described[key] = write(parse(value))
         elif isinstance(value, tuple | dict):
             parts = [entry if isinstance(entry, str) else "..." for entry in value]
             described[key] = " ".join(dict.fromkeys(parts))
@@ -83,8 +84,8 @@ def _from_text(key: str, text: str, kind: Any) -> Any:
     choices = _choices(kind)
     if type(None) in choices and text.lower() in ("none", "null"):
         return None
-    if float in choices and str in choices:  # a length, which may have a unit
-        return parse_length(text)
+    if quantity := _quantity(kind):
+        return quantity[0](text)
     if str in choices:
         return text
     if get_origin(kind) is tuple and get_args(kind)[0] is str and not text.startswith("["):
@@ -148,7 +149,17 @@ _WORDS = {
 }
 
 
+def _quantity(kind: Any) -> tuple[Callable[[str | float], float], Callable[[float], str]] | None:
+    """How to read and write a field that may have a unit: an angle where it says so, otherwise a length."""
+    if not {float, str} <= set(_choices(kind)):
+        return None
+    angle = get_origin(kind) is Annotated and "rad" in kind.__metadata__
+    return (parse_angle, format_angle) if angle else (parse_length, format_length)
+
+
 def _choices(kind: Any) -> tuple[Any, ...]:
+    if get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
     return get_args(kind) if get_origin(kind) in (types.UnionType, Union) else (kind,)
 
 
