@@ -80,11 +80,6 @@ class PegGeometry:
         """Distance from the peg's body frame (middle of the handle) down to the tip, m."""
         return HANDLE[2] / 2 + self.shaft_length
 
-    @property
-    def symmetry(self) -> float:
-        """Yaw in radians after which the cross section looks the same; 0 for the round one (any yaw)."""
-        return {"round": 0.0, "square": np.pi / 2, "hexagon": np.pi / 3, "trapezoid": 2 * np.pi}[self.shape]
-
 
 def vertices(shape: str, width: float = 0.030) -> Array:
     """Corners of a cross section, counter-clockwise around the axis, shape (n, 2), in metres.

@@ -7,7 +7,7 @@ cover a real laboratory.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -129,8 +129,3 @@ TIERS = {"clean": CLEAN, "rich": RICH}
 def tier(name: str) -> Randomisation:
     """The ranges called "clean" or "rich"; InputError names both for any other."""
     return TIERS[choose("randomisation tier", name, TIERS)]
-
-
-def describe(randomisation: Randomisation) -> list[tuple[str, str]]:
-    """Every range as (name, text), for tables."""
-    return [(field.name, str(getattr(randomisation, field.name))) for field in fields(randomisation)]
