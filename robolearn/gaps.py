@@ -39,9 +39,8 @@ def gaps(need: Contract, offer: Offer) -> Iterator[Gap]:
     """Every gap between a contract and an offer."""
     if need.arm != offer.arm:
         yield Gap("arm", repr(need.arm), repr(offer.arm))
-    for joint in need.joints:
-        if joint not in offer.joints:
-            yield Gap(f"joint {joint}", "a joint of that name", _only(offer.joints))
+    if missing := [joint for joint in need.joints if joint not in offer.joints]:
+        yield Gap("joints", ", ".join(missing), _only(offer.joints))
     yield from _channel_gaps(need, offer)
     for camera in need.cameras:
         yield from _camera_gaps(camera, offer, need.delay_tolerance)

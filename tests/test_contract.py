@@ -321,7 +321,7 @@ def test_every_gap_is_listed_at_once():
     )
     assert gaps(contract, offer) == [
         "arm: requires 'panda', offered 'fr3'",
-        "joint panda_joint7: requires a joint of that name, offered only "
+        "joints: requires panda_joint7, offered only "
         "panda_joint1, panda_joint2, panda_joint3, panda_joint4, panda_joint5, panda_joint6, tool",
         "channel q unit: requires rad, offered deg",
         "channel gripper: requires 2 x m, offered only q",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import ceil
 
 from robolearn import checks
 from robolearn.contract import Channel
 from robolearn.envs.commands import COMMANDS
 from robolearn.envs.views import VIDEO, View
 from robolearn.errors import InputError, choose
+from robolearn.hardware.limiter import REACTION_TIME
 
 CHANNELS = ("q", "dq", "tau", "gripper", "wrench", "state")
 IMAGE_SIZES = (8, 1024)  # smallest and largest side of pictures that a policy sees [pixels]
@@ -28,7 +30,7 @@ class TaskConfig:
         action: "torque" (joint torques, gravity excluded), "impedance" (joint displacements) or "pose" (hand
             displacements).
         control_rate: how often the policy acts [Hz]; divides physics_rate.
-        filter_rate: how often the torque limiter acts [Hz]; divides physics_rate.
+        filter_rate: how often the torque limiter acts [Hz], from 40 up; divides physics_rate.
         physics_rate: simulation steps a second [Hz]; None takes what the task needs.
         episode_seconds: the time limit [s].
         randomisation: "clean" or "rich".
@@ -86,10 +88,10 @@ def check(config: TaskConfig, physics_rate: int) -> None:
         InputError: names the field, its value and what could be there instead.
     """
     checks.whole("physics_rate", physics_rate, 1)
-    for name in ("control_rate", "filter_rate"):
-        rate = checks.whole(name, getattr(config, name), 1)
+    for name, lowest in (("control_rate", 1), ("filter_rate", ceil(1 / REACTION_TIME))):
+        rate = checks.whole(name, getattr(config, name), lowest)
         if physics_rate % rate:
-            divisors = [d for d in range(1, physics_rate + 1) if physics_rate % d == 0]
+            divisors = [d for d in range(lowest, physics_rate + 1) if physics_rate % d == 0]
             raise InputError(
                 f"{name} {rate!r} Hz does not divide physics_rate {physics_rate} Hz: choose one of {divisors}"
             )
