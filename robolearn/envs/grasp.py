@@ -172,15 +172,15 @@ class GraspEnv(ManipulationEnv):
         return float(z) - self._objects[slot].support(-up)
 
     def holds(self) -> bool:
-        heights = self._heights()
-        slot = int(np.argmax(heights))
-        if heights[slot] < LIFT:
-            return False
+        lifted = np.flatnonzero(self._heights() >= LIFT).tolist()  # any: something may lie on what is held
+        return any(self._still(slot) and self.gripped(slot) for slot in lifted)
+
+    def _still(self, slot: int) -> bool:
         velocity = np.zeros(6)
         mujoco.mj_objectVelocity(
             self.model, self.data, mujoco.mjtObj.mjOBJ_BODY.value, self._bodies[slot], velocity, 0
         )
-        return bool(np.linalg.norm(velocity[3:]) < STILL) and self.gripped(slot)
+        return bool(np.linalg.norm(velocity[3:]) < STILL)
 
     def failure(self) -> str | None:
         for x, y, z in self.data.xpos[self._bodies].tolist():
