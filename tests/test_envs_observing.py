@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import mujoco
 import numpy as np
@@ -208,17 +207,6 @@ def test_a_picture_of_any_camera_in_any_size() -> None:
     with pytest.raises(InputError, match="at least 1 x 1"):
         env.picture("front", 0, 10)
     env.close()
-
-
-def test_no_gl_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: Any) -> Any:
-        raise OSError("libEGL.so.1: cannot open shared object file")
-
-    monkeypatch.setattr(rendering, "_contexts", {})
-    monkeypatch.setattr(rendering.mujoco, "GLContext", broken)
-    env = BallEnv(observe=("front",))
-    with pytest.raises(RuntimeError, match=r"libEGL\.so\.1.*robolearn doctor.*MUJOCO_GL"):
-        env.reset(seed=0)
 
 
 def test_readings_are_those_of_the_simulation() -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import robolearn
 from robolearn.envs.arm import ArmHandles, add_arm, arm_handles
-from robolearn.envs.torque_path import TorquePath, _compile
+from robolearn.envs.torque_path import TorquePath
 from robolearn.errors import InputError
 from robolearn.hardware.arm import ArmProfile, load_arm
 from robolearn.hardware.limiter import CAUSES, limit, limiter_parameters
@@ -368,12 +368,6 @@ def test_the_arm_pushed_with_full_torque_stays_off_its_limits(
         sent.append(path.sent[joint])
     assert not path.diverged
     assert np.abs(np.diff(sent[-200:])).mean() < 0.02
-
-
-def test_code_that_can_be_cached_nowhere_is_compiled_all_the_same() -> None:
-    namespace: dict[str, Any] = {}
-    exec(compile("def double(x):\n    return 2.0 * x\n", "<nowhere>", "exec"), namespace)
-    assert _compile(namespace["double"])(1.5) == 3.0
 
 
 @pytest.mark.slow

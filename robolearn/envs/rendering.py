@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import radians, sqrt, tan
 from typing import Any
 
@@ -17,7 +19,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from robolearn.envs.torque_path import _compile
+from robolearn.envs.compiling import compiled
 from robolearn.errors import InputError, choose
 
 Floats = NDArray[np.float64]
@@ -39,14 +41,25 @@ def _make_current(width: int, height: int) -> None:
     process = os.getpid()  # a forked child cannot draw with its parent's
     context = _contexts.get(process)
     if context is None:
-        try:
-            context = _contexts[process] = mujoco.GLContext(width, height)
-        except Exception as error:
-            raise RuntimeError(
-                f"no off-screen OpenGL context could be made ({type(error).__name__}: {error}). Run "
-                "`robolearn doctor`: it names what is missing and the values of MUJOCO_GL that work here."
-            ) from error
+        context = _contexts[process] = mujoco.GLContext(width, height)
     context.make_current()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turns whatever OpenGL raises in the block into an InputError.
+
+    Every backend fails in a way and a place of its own: without a display GLFW makes a context that is none.
+    """
+    try:
+        yield
+    except Exception as error:
+        _contexts.pop(os.getpid(), None)
+        used = os.environ.get("MUJOCO_GL")
+        raise InputError(
+            f"no picture can be drawn with MUJOCO_GL={used} ({type(error).__name__}: {error}): run "
+            "`robolearn doctor`, which names what is missing and the values of MUJOCO_GL that work here"
+        ) from error
 
 
 def asset_key(model: mujoco.MjModel) -> bytes:
@@ -86,6 +99,9 @@ class Renderer:
         width: largest picture width [pixels].
         height: largest picture height [pixels].
         profile: "fast" or "pretty".
+
+    Raises:
+        InputError: a size or a profile that is none, or no OpenGL to draw with.
     """
 
     def __init__(self, model: mujoco.MjModel, width: int, height: int, profile: str = "fast") -> None:
@@ -95,8 +111,9 @@ class Renderer:
         quality.shadowsize, quality.offsamples = shadows, samples
         quality.numslices, quality.numstacks = slices, stacks
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
-        _make_current(width, height)
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
+        with _explained():
+            _make_current(width, height)
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50.value)
         self._scene = mujoco.MjvScene(model, maxgeom=MAX_GEOMS)
         self._pretty = profile == "pretty"
         flags = self._scene.flags
@@ -207,7 +224,7 @@ def shapes_in_picture(
     return seen
 
 
-@_compile
+@compiled
 def _spheres_in_pyramid(
     centres: Floats,
     radii: Floats,

@@ -30,6 +30,7 @@ import numpy as np
 from llvmlite import binding
 from numpy.typing import NDArray
 
+from robolearn.envs.compiling import compiled
 from robolearn.errors import InputError
 from robolearn.hardware import limiter
 from robolearn.hardware.limiter import CAUSES, LimiterParameters, limit, limiter_parameters
@@ -63,15 +64,7 @@ mj_step = numba.types.ExternalFunction("mj_step", numba.types.void(numba.types.i
 """MuJoCo's mj_step for compiled code; takes `model._address` and `data._address`."""
 
 
-def _compile(function: Any) -> Any:
-    """Compile with numba; keep the machine code on disk if any of numba's cache folders is writable."""
-    try:
-        return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba found no place for a cache: compile anew in every process
-        return numba.njit(nogil=True)(function)
-
-
-compiled_limit = _compile(limit)
+compiled_limit = compiled(limit)
 """`robolearn.hardware.limiter.limit`, compiled: arrays in, the same bits out."""
 
 
@@ -142,7 +135,7 @@ def _compile_loop(limiter_source: str) -> Any:
     `limiter_source` is one so that a changed limiter is never run from a stale cache.
     """
 
-    @_compile
+    @compiled
     def advance(
         model: int,
         data: int,
