@@ -18,9 +18,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from robolearn.envs.kinematics import quaternion_of
 from robolearn.envs.objects import ObjectModel, add_object, grasps_for, library, resting_pose
 from robolearn.envs.objects.grasps import PAD
-from robolearn.envs.objects.model import frame_with, quaternion, rotation_matrix
+from robolearn.envs.objects.model import frame_with, rotation_matrix
 
 TILE = 96  # [pixels]
 SPACING = 0.4  # between objects, so that no other one is in a tile [m]
@@ -85,7 +86,7 @@ def pictures(objects: list[ObjectModel]) -> list[NDArray[np.uint8]]:
                 type=box,
                 size=[PAD / 2, 0.0015, PAD / 2],
                 pos=centre + side * (grasp.width / 2 + 0.0025) * closing,
-                quat=quaternion(frame_with(np.array([0.0, 0, 1]), np.cross(closing, [0.0, 0, 1]))),
+                quat=quaternion_of(frame_with(np.array([0.0, 0, 1]), np.cross(closing, [0.0, 0, 1]))),
                 rgba=[0.1, 0.1, 0.1, 1.0],
             )
     model = spec.compile()

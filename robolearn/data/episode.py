@@ -9,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import math
 import os
 import platform
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 from robolearn import __version__, checks
 from robolearn.contract import Contract
 from robolearn.errors import InputError
+from robolearn.files import replacing
 
 FORMAT = "robolearn-episode"
 VERSION = 1
@@ -55,8 +54,9 @@ class Outcome:
         reason: why the episode ended, in a word ("success", "time", "dropped").
         steps: number of actions.
         seconds: duration of the episode [s].
-        peak_force: largest contact force at the wrist [N].
-        mean_force: mean contact force at the wrist [N].
+        peak_force: largest force at the wrist, against its value at the start [N]: of contacts, and of the
+            inertia and weight of what the hand moves.
+        mean_force: mean of the same [N].
         drops: how often an object was dropped.
         jams: how often the work got stuck, pressing.
         interventions: ticks in which the limiter altered the request, by cause; one tick may have several.
@@ -149,7 +149,7 @@ class Episode:
 
     def __post_init__(self) -> None:
         for name in ("config", "info", "versions"):
-            object.__setattr__(self, name, _json_like(name, checks.mapping(name, getattr(self, name))))
+            object.__setattr__(self, name, checks.json_like(name, checks.mapping(name, getattr(self, name))))
         object.__setattr__(self, "seed", checks.whole("seed", self.seed, 0))
         checks.text("task", self.task)
 
@@ -242,16 +242,8 @@ class Episode:
             "arrays": {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()},
         }
         arrays["header"] = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            with temporary.open("xb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # uncompressed: pictures do not shrink much
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with replacing(path) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]  # uncompressed: pictures do not shrink much
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Episode:
@@ -322,22 +314,3 @@ def _npz(path: str | os.PathLike[str]) -> Path:
 
 def _first_step(bad: Array) -> int:
     return int(np.argwhere(bad)[0][0])
-
-
-def _json_like(thing: str, value: Any) -> Any:
-    """The value as JSON would give it back: arrays and tuples become lists, NumPy scalars plain numbers."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if value is None or isinstance(value, bool | str | int):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InputError(f"{thing} is {value}; numbers must be finite")
-        return float(value)
-    if isinstance(value, Mapping):
-        if wrong := [key for key in value if not isinstance(key, str)]:
-            raise InputError(f"{thing} has the key {wrong[0]!r}; keys must be text")
-        return {str(key): _json_like(f"{thing}.{key}", entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_like(f"{thing}[{i}]", entry) for i, entry in enumerate(value)]
-    raise InputError(f"{thing} is {value!r}; JSON has no {type(value).__name__}")

@@ -18,7 +18,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +144,11 @@ def save_bundle(
     _check_fit(network, contract)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     weights = safetensors.torch.save(state)
-    changes = {name: _plain(value) for name, value in changes.items()}
     head = {
         "format": FORMAT,
         "version": VERSION,
         "task": checks.text("task", task),
-        "changes": changes,
+        "changes": checks.json_like("changes", changes),
         "network": _describe(network),
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
         "contract_hash": contract.hash,
@@ -289,23 +288,12 @@ def _describe(network: Visuomotor) -> dict[str, Any]:
         )
     return {
         "kind": kinds[type(network)],
-        "config": _plain(network.config),
-        "cameras": _plain(network.cameras),
-        "channels": _plain(network.channels),
+        "config": checks.json_like("config", network.config),
+        "cameras": checks.json_like("cameras", network.cameras),
+        "channels": checks.json_like("channels", network.channels),
         "state": network.get_buffer("state_mean").numel(),
         "action": network.get_buffer("action_mean").numel(),
     }
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON will give it back: dataclasses become mappings, tuples lists."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value
 
 
 def content_hash(head: Mapping[str, Any], card: Mapping[str, Any]) -> str:

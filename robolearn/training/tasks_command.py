@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from robolearn import checks
 from robolearn.envs.tasks import TASKS, task_class
 from robolearn.training.describe import meanings, summary_of
 
@@ -53,7 +54,8 @@ def describe_task(name: str) -> dict[str, Any]:
         "id": ids[0],
         "summary": summary_of(name),
         "parameters": [
-            {"name": key, "default": _plain(value), "meaning": texts[key]} for key, value in entries.items()
+            {"name": key, "default": checks.json_like(key, value), "meaning": texts[key]}
+            for key, value in entries.items()
         ],
     }
 
@@ -66,8 +68,3 @@ def _brief(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {entry:g}" for key, entry in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON gives it back."""
-    return json_format.loads(json_format.dumps(value, default=vars))

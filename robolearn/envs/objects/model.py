@@ -184,14 +184,6 @@ def rotation_matrix(quat: ArrayLike) -> Array:
     return matrix.reshape(3, 3)
 
 
-def quaternion(matrix: Array) -> Quaternion:
-    """Quaternion wxyz of a rotation matrix of shape (3, 3)."""
-    quat = np.zeros(4)
-    mujoco.mju_mat2Quat(quat, np.ascontiguousarray(matrix, dtype=float).reshape(9))
-    w, x, y, z = (float(v) for v in quat)
-    return w, x, y, z
-
-
 def frame_with(z: Array, x: Array) -> Array:
     """Rotation matrix whose columns are x (made perpendicular to z), z cross x, and z. Shape (3, 3)."""
     z = z / np.linalg.norm(z)

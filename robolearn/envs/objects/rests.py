@@ -12,7 +12,8 @@ import math
 import mujoco
 import numpy as np
 
-from robolearn.envs.objects.model import Array, ObjectModel, Rest, frame_with, quaternion
+from robolearn.envs.kinematics import quaternion_of
+from robolearn.envs.objects.model import Array, ObjectModel, Quaternion, Rest, frame_with
 from robolearn.errors import InputError
 
 # A rest must survive this tilt [rad]: a finger that touches an object of less would topple it.
@@ -36,10 +37,11 @@ def stable_rests(obj: ObjectModel) -> tuple[Rest, ...]:
     return tuple(Rest(_quat_with_up(up), obj.support(-up)) for up in ups)
 
 
-def _quat_with_up(up: Array) -> tuple[float, float, float, float]:
+def _quat_with_up(up: Array) -> Quaternion:
     """Rotation that turns `up` of the object frame to the world's z."""
     axis = np.eye(3)[int(np.argmin(np.abs(up)))]
-    return quaternion(frame_with(up, axis).T)
+    w, x, y, z = quaternion_of(frame_with(up, axis).T).tolist()
+    return w, x, y, z
 
 
 def _ups_of_revolution(obj: ObjectModel) -> list[Array]:
