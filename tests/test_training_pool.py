@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 
 from robolearn.data.episode import Episode
+from robolearn.envs.views import View
 from robolearn.errors import InputError
 from robolearn.training.pool import LocalPool, Runner, default_workers, map_episodes
 from robolearn.training.rollout import EpisodeSpec
@@ -130,6 +134,27 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost() -> None:
         time.sleep(0.2)
         assert len(list(map_episodes(pool, [spec(9)]))) == 1
         assert pool.deaths == [-signal.SIGKILL] * 2
+
+
+def test_large_specifications_and_large_episodes_do_not_wait_for_one_another() -> None:
+    cameras = [View("front", "base", (0.9, 0.0, 0.4), (0.5, 0.0, 0.05), (0, 0, 1), 0.5, 160, 160)]
+    cameras += [replace(cameras[0], name=f"unused{i}") for i in range(500)]
+    changes = {"observe": ("front", "q"), "cameras": tuple(cameras)}
+    asked = EpisodeSpec("peg-insertion", changes, 0, steps=16)
+    assert len(pickle.dumps(asked)) > 20_000
+    with LocalPool(1) as pool:
+
+        def submit() -> None:
+            for seed in range(12):
+                pool.submit(replace(asked, seed=seed))
+
+        submitting = threading.Thread(target=submit, daemon=True)
+        submitting.start()
+        submitting.join(PATIENCE)
+        assert not submitting.is_alive(), "the pool waits for a worker that waits for the pool"
+        found = collect(pool, 12)
+        assert found[0][1].observations["front"].nbytes > 2**20  # more than a line holds
+        assert [one.seed for one, _ in found] == list(range(12))
 
 
 class Bomb:

@@ -11,6 +11,7 @@ import fcntl
 import multiprocessing
 import os
 import pickle
+import queue
 import signal
 import struct
 import threading
@@ -269,13 +270,12 @@ def _interrupts_held() -> Iterator[None]:
 def _work(specs: Connection, episodes: Connection) -> None:
     """What a worker process does until its parent closes the line or is gone."""
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported: with the first policy
+    letters: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(specs, letters), daemon=True).start()
     runner = Runner()
     sending: threading.Thread | None = None
     while True:
-        try:
-            ticket, spec = pickle.loads(specs.recv_bytes())
-        except (EOFError, OSError):
-            os._exit(0)
+        ticket, spec = pickle.loads(letters.get())
         episode: Episode | None = None
         error: InputError | str | None = None
         try:
@@ -289,6 +289,15 @@ def _work(specs: Connection, episodes: Connection) -> None:
         # in a thread, so that the next episode begins while the parent is busy and does not listen
         sending = threading.Thread(target=_send, args=(episodes, (ticket, episode, error)), daemon=True)
         sending.start()
+
+
+def _listen(specs: Connection, letters: queue.SimpleQueue[bytes]) -> None:
+    """Take in every letter at once, however large: a parent that waits to send one does not listen."""
+    while True:
+        try:
+            letters.put(specs.recv_bytes())
+        except (EOFError, OSError):  # the parent has closed the line, or is gone
+            os._exit(0)
 
 
 def _send(line: Connection, message: object) -> None:
