@@ -210,6 +210,23 @@ def test_losses_fall_and_the_average_follows() -> None:
     assert not torch.equal(learner.average.module.state_dict()[weight], average)
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_step_that_is_not_finite_is_refused_and_spoils_nothing(bad: float) -> None:
+    made = network()
+    learner, replay, rng = Learner(made, CONFIG, CPU), filled(made), np.random.default_rng(0)
+    learner.update(replay.sample(8, rng, CPU), 0.0)
+    before = copy.deepcopy(checkpoint(Clock(60.0, 0.0), learner, rng, Tally()))
+    batch = replay.sample(8, rng, CPU)
+    batch["expert"][0, 0] = bad
+    with pytest.raises(FloatingPointError, match=r"diverged at step 1 .*--learning.learning-rate"):
+        learner.update(batch, 0.0)
+    after = checkpoint(Clock(60.0, 0.0), learner, rng, Tally())
+    for part in ("network", "average"):
+        assert all(torch.equal(before[part][name], value) for name, value in after[part].items())
+    assert repr(before["optimiser"]) == repr(after["optimiser"])
+    assert learner.steps == 1
+
+
 def test_the_learning_rate_falls_to_a_twentieth() -> None:
     learner, replay = Learner(network(), CONFIG, CPU), filled(network())
     rates = []

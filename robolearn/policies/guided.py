@@ -9,6 +9,7 @@ AISTATS 2011), while another process goes on collecting. Levine et al. (JMLR 17(
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -197,6 +198,9 @@ class Learner:
 
         Returns:
             the losses on torques, gripper and privileged state, unweighted.
+
+        Raises:
+            FloatingPointError: the loss or its gradient is not finite; the weights are as they were before.
         """
         config, network = self.config, self.network
         rate = config.learning_rate * (0.05 + 0.95 * 0.5 * (1 + np.cos(np.pi * min(progress, 1.0))))
@@ -220,10 +224,16 @@ class Learner:
         state_loss = nn.functional.smooth_l1_loss(pose, state, beta=0.3)
         loss = torque_loss + config.gripper_weight * gripper_loss + config.state_weight * state_loss
 
-        # move the weights, and their average after them
+        # move the weights, and their average after them; never by what is not finite, which would be the end
+        # of both
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        norm = nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        if not (math.isfinite(loss.detach()) and math.isfinite(norm)):
+            raise FloatingPointError(
+                f"learning has diverged at step {self.steps} (loss {float(loss.detach()):g}, gradient "
+                f"{float(norm):g}): try a smaller --learning.learning-rate"
+            )
         self.optimiser.step()
         self.average.update_parameters(network)
         self.steps += 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -32,21 +31,12 @@ class Recorder:
         self._count += 1
 
     def write(self, step: int, entry: dict[str, Any]) -> None:
-        """Write `entry` and the mean losses since the last time.
-
-        Raises:
-            FloatingPointError: a loss is not finite.
-        """
+        """Write `entry` and the mean losses since the last time."""
         if self._count:  # otherwise those of the last time are the latest that there are
             self._losses = {name: total / self._count for name, total in self._sums.items()}
             self._sums.clear()
             self._count = 0
         losses = self._losses
-        if not all(map(math.isfinite, losses.values())):
-            raise FloatingPointError(
-                f"the loss is not finite at step {step} ({losses}): learning has diverged; "
-                "try a smaller --learning.learning-rate"
-            )
         entry = {**entry, "losses": losses}
         self._scribe.write("metrics", lambda: self._run.append_metrics(entry))
         scalars = {name: value for name, value in entry.items() if isinstance(value, int | float)}
@@ -101,14 +91,17 @@ class Snapshots:
         return self._published[path]
 
     def publish(self, steps: int, policy: Visuomotor) -> None:
-        """Write a snapshot in the background; from then on it is the latest."""
+        """Write a snapshot in the background; from then on it is the latest.
+
+        One that cannot be written is forgotten: nobody can use it.
+        """
         path = self._directory / f"{steps:07d}"
 
         def job() -> None:
             self._save(path, policy)
+            self._published[str(path)] = Snapshot(steps, policy)
             self.latest = str(path)
 
-        self._published[str(path)] = Snapshot(steps, policy)
         self._scribe.write("snapshots", job)
 
     def taken(self, path: str | None) -> None:
