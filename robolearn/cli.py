@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+import traceback
+from collections.abc import Callable
 
 from robolearn import __version__
 from robolearn.errors import InputError, choose
-
-Result = TypeVar("Result")
+from robolearn.terminal import parse, print_table
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {}
 
@@ -35,33 +34,6 @@ def command(function: Callable[[list[str]], int]) -> Callable[[list[str]], int]:
     """Make `function` the subcommand of its name (an underscore becomes a hyphen)."""
     COMMANDS[function.__name__.replace("_", "-")] = function
     return function
-
-
-def parse(name: str, target: Callable[..., Result], arguments: list[str], **options: Any) -> Result:
-    """Call `target` (a function or a dataclass) with the parameters that `arguments` spell out.
-
-    `name` is the subcommand, for the usage line; `options` go to `tyro.cli`. Exits with status 2 when the
-    words do not fit, having printed why, and with 0 after `--help`.
-    """
-    import tyro
-
-    config = (tyro.conf.FlagCreatePairsOff, *options.pop("config", ()))
-    return tyro.cli(target, prog=f"robolearn {name}", args=arguments, config=config, **options)
-
-
-def print_table(rows: Sequence[Mapping[str, object]], json: bool = False) -> None:
-    """Print rows with the same keys: columns aligned under their names, or a JSON list."""
-    if json:
-        from json import dumps
-
-        print(dumps(list(rows), indent=2))
-        return
-    if not rows:
-        return
-    lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 @command
@@ -160,13 +132,30 @@ def _run(words: list[str]) -> int:
     if words[0] == "--version":
         print(__version__)
         return 0
-    return COMMANDS[choose("command", words[0], COMMANDS)](words[1:])
+    run = COMMANDS[choose("command", words[0], COMMANDS)]
+    try:
+        return run(words[1:])
+    except Exception as error:
+        if not _raised_by_importing("mujoco", error):
+            raise
+        used = os.environ.get("MUJOCO_GL")
+        raise InputError(
+            f"MuJoCo cannot be imported with MUJOCO_GL={used} ({type(error).__name__}: {error}): run "
+            "`robolearn doctor`, which names what is missing and the values of MUJOCO_GL that work here"
+        ) from error
+
+
+def _raised_by_importing(package: str, error: Exception) -> bool:
+    """Whether a package's own code raised an error while it was being imported."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return any((f.f_globals.get("__name__"), f.f_code.co_name) == (package, "<module>") for f in frames)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `robolearn` with the given words (those of the command line by default) and return the exit status.
 
-    0: done. 1: done, with a bad outcome. 2: the input cannot be used. 130: interrupted by Ctrl-C.
+    0: done. 1: done, with a bad outcome, or stopped by the system (a full disk, a folder that may not be
+    written). 2: the input cannot be used. 130: interrupted by Ctrl-C.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
@@ -182,6 +171,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader (`| head`) has seen enough; nothing may be written at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        print(f"robolearn: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

@@ -114,6 +114,17 @@ def test_other_errors_keep_their_traceback(register: Callable[[Command], None]) 
         cli.main(["try-it"])
 
 
+def test_what_the_system_refuses_is_said_in_a_line(
+    register: Callable[[Command], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(arguments: list[str]) -> int:
+        raise PermissionError(13, "Permission denied", "/nowhere")
+
+    register(refused)
+    assert cli.main(["try-it"]) == 1
+    assert capsys.readouterr().err == "robolearn: [Errno 13] Permission denied: '/nowhere'\n"
+
+
 def test_a_table_has_aligned_columns_or_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     rows: list[dict[str, object]] = [{"name": "a", "size": 10}, {"name": "long name", "size": None}]
     cli.print_table(rows)
@@ -183,6 +194,21 @@ def test_importing_robolearn_chooses_egl_only_where_nothing_else_was_chosen(
         check=True,
     )
     assert done.stdout == f"{expected} {os.environ.get('LP_NUM_THREADS', '0')}\n"
+
+
+def test_a_mujoco_that_cannot_be_imported_is_explained() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "robolearn.cli", "tasks"],
+        env={**os.environ, "MUJOCO_GL": "nonsense"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        "robolearn: MuJoCo cannot be imported with MUJOCO_GL=nonsense (RuntimeError: "
+    )
+    assert "`robolearn doctor`" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="EGL is Linux'")

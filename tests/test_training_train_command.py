@@ -141,10 +141,11 @@ def test_tasks_are_listed_with_their_parameters(capsys: pytest.CaptureFixture[st
         (Result(None, True), 130, "robolearn train --resume r\n"),
         (Result(None, False), 1, ""),
         (NotKept("no space anywhere"), 1, ""),
+        (FloatingPointError("learning has diverged"), 1, ""),
     ],
 )
 def test_the_result_is_said_and_in_the_exit_status(
-    result: Result | NotKept,
+    result: Result | Exception,
     status: int,
     shown: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -154,7 +155,7 @@ def test_the_result_is_said_and_in_the_exit_status(
 
     def train(config: TrainConfig, path: Path, **options: object) -> Result:
         asked.update(options, path=path)
-        if isinstance(result, NotKept):
+        if isinstance(result, Exception):
             raise result
         return result
 
@@ -165,8 +166,8 @@ def test_the_result_is_said_and_in_the_exit_status(
     assert asked["command"] == "robolearn train grasp --run r"
     assert asked["path"] == Path("r")
     assert asked["resume"] is False
-    if isinstance(result, NotKept):
-        assert captured.err == "robolearn: no space anywhere\n"
+    if isinstance(result, Exception):
+        assert captured.err == f"robolearn: {result}\n"
     else:
         assert cli.main(["train", "grasp", "--run", "r", "--json"]) == status
         found = json.loads(capsys.readouterr().out)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,14 +10,14 @@ from typing import Annotated, Any
 import tyro
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from robolearn.data.episode import Episode
 from robolearn.policies.bundle import load_bundle, shipped_bundles, write_card
+from robolearn.terminal import print_table
 from robolearn.training.configuration import parse_changes
 from robolearn.training.evaluation import Evaluation, evaluate, save_evaluation
 from robolearn.training.pictures import said
+from robolearn.training.progress import progress_of
 from robolearn.training.report import write_report
 
 BundleName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="BUNDLE")]
@@ -116,8 +114,6 @@ def run_bundles(json: bool = False) -> int:
     Args:
         json: print the list as JSON.
     """
-    from robolearn.cli import print_table
-
     rows = []
     for name in shipped_bundles():
         bundle = load_bundle(name)
@@ -134,41 +130,6 @@ def run_bundles(json: bool = False) -> int:
         print("no bundle comes with this robolearn: train one with `robolearn train`")
     print_table(rows, json)
     return 0
-
-
-@contextmanager
-def progress_of(episodes: int) -> Iterator[Callable[[Episode], None]]:
-    """Shows on stderr how many episodes are done and the success rate so far.
-
-    A bar in a terminal, plain lines elsewhere. Yields what is to be called with every episode.
-    """
-    done = successes = 0
-    console = Console(stderr=True)
-
-    def rate() -> str:
-        return f"success {successes / done:.3f}" if done else ""
-
-    if not console.is_terminal:
-        step = max(episodes // 10, 1)
-
-        def say(episode: Episode) -> None:
-            nonlocal done, successes
-            done, successes = done + 1, successes + episode.outcome.success
-            if done % step == 0 or done == episodes:
-                print(f"{done}/{episodes} episodes, {rate()}", file=sys.stderr, flush=True)
-
-        yield say
-        return
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=episodes)
-
-        def advance(episode: Episode) -> None:
-            nonlocal done, successes
-            done, successes = done + 1, successes + episode.outcome.success
-            bar.update(task, advance=1, description=rate())
-
-        yield advance
 
 
 def show_evaluation(evaluation: Evaluation, every: bool = False) -> None:

@@ -1,12 +1,16 @@
-"""What a person sees of a running training: a bar in a terminal, plain lines elsewhere."""
+"""What a person sees of what takes long: a bar in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from robolearn.data.episode import Episode
 
 QUIET = 10.0  # seconds between plain lines
 
@@ -52,6 +56,41 @@ class Display:
         elif time.monotonic() - self._told >= QUIET:
             self._told = time.monotonic()
             say(f"{_clock(seconds)}/{_clock(self._budget)}  {phase}  {facts}")
+
+
+@contextmanager
+def progress_of(episodes: int) -> Iterator[Callable[[Episode], None]]:
+    """Shows on stderr how many episodes are done and the success rate so far.
+
+    A bar in a terminal, plain lines elsewhere. Yields what is to be called with every episode.
+    """
+    done = successes = 0
+    console = Console(stderr=True)
+
+    def rate() -> str:
+        return f"success {successes / done:.3f}" if done else ""
+
+    if not console.is_terminal:
+        step = max(episodes // 10, 1)
+
+        def tell(episode: Episode) -> None:
+            nonlocal done, successes
+            done, successes = done + 1, successes + episode.outcome.success
+            if done % step == 0 or done == episodes:
+                say(f"{done}/{episodes} episodes, {rate()}")
+
+        yield tell
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=episodes)
+
+        def advance(episode: Episode) -> None:
+            nonlocal done, successes
+            done, successes = done + 1, successes + episode.outcome.success
+            bar.update(task, advance=1, description=rate())
+
+        yield advance
 
 
 def say(line: str) -> None:

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from robolearn.cli import parse
 from robolearn.envs.tasks import TASKS, task_class
 from robolearn.errors import InputError
 from robolearn.policies.guided import GuidedConfig
 from robolearn.policies.visuomotor import VisuomotorConfig
+from robolearn.terminal import parse
 from robolearn.training.describe import as_options, summary_of
 from robolearn.training.run import TrainConfig, read_config
 from robolearn.training.tally import process_start
@@ -68,7 +68,7 @@ def run_train(words: list[str]) -> int:
     command = shlex.join(["robolearn", "train", *words])
     try:
         result = train(config, path, resume=options.resume is not None, command=command, started=started)
-    except NotKept as error:
+    except (NotKept, FloatingPointError) as error:
         print(f"robolearn: {error}", file=sys.stderr)
         return 1
     _show(result, path, options.json)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from robolearn.training import commands
-from robolearn.training.commands import progress_of
+from robolearn.training import progress
+from robolearn.training.progress import progress_of
 
 
 class Ended:
@@ -34,12 +34,12 @@ def test_plain_lines_where_there_is_no_terminal(capsys: pytest.CaptureFixture[st
 def test_a_bar_with_the_running_success_rate_in_a_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    console = commands.Console
+    console = progress.Console
 
     def terminal(**options: Any) -> Any:
         return console(force_terminal=True, width=100, **options)
 
-    monkeypatch.setattr(commands, "Console", terminal)
+    monkeypatch.setattr(progress, "Console", terminal)
     run([True, False, True, True])
     shown = capsys.readouterr()
     assert shown.out == ""
