@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from small_disk import small_disk
 
 from robolearn.errors import InputError
 from robolearn.policies.guided import GuidedConfig
@@ -130,6 +132,17 @@ def test_tidying_removes_what_a_kill_left_and_spares_the_rest(tmp_path: Path) ->
         assert names == {".lock", ".bundle.previous", "checkpoint.pt", "config.json", "episodes"}
         run.tidy(finished=True)
         assert not run.episodes.exists()
+
+
+def test_a_checkpoint_that_does_not_fit_on_the_disk_is_an_os_error_and_spares_the_one_before(
+    tmp_path: Path,
+) -> None:
+    with Run.create(tmp_path / "run", CONFIG) as run:
+        run.save_checkpoint({"steps": 1})
+        with small_disk(64_000), pytest.raises(OSError, match="File too large"):
+            run.save_checkpoint({"steps": 2, "weights": torch.zeros(100_000)})
+        assert run.load_checkpoint() == {"steps": 1}
+        assert not list(run.path.glob(".*.pt"))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_disk import small_disk
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from robolearn.envs.tasks import make
@@ -253,9 +254,9 @@ def test_ctrl_c_before_there_is_a_policy_keeps_none(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    if not metrics(path):
-        assert "there is no policy to keep" in err
-        assert not (path / "bundle").exists()
+    assert metrics(path) == []  # a hundred demonstrations take longer than that
+    assert "there is no policy to keep" in err
+    assert not (path / "bundle").exists()
 
 
 def test_a_killed_collector_is_replaced(
@@ -324,6 +325,70 @@ def test_a_full_disk_ends_nothing_and_all_is_written_once_there_is_space(
     assert all(said.count(line) == 1 for line in (*failed, *mended))
     assert load_bundle(path).card["training"]["gradient steps"] == metrics(path)[-1]["steps"]
     assert not list(path.glob(".*.pt"))  # nothing half written is left
+
+
+def test_a_checkpoint_that_is_too_large_for_the_disk_costs_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end_when: Callable[[Callable[[], object]], None]
+) -> None:
+    path, said = tmp_path / "run", list[str]()
+    monkeypatch.setattr(progress, "say", said.append)
+    end_when(lambda: len([line for line in said if line.startswith("checkpoints")]))
+    with small_disk(1_500_000):  # room for a policy, but not for its optimiser beside it
+        result = train(CONFIG, path)
+    assert "checkpoints cannot be written (File too large); training goes on in memory" in said
+    assert result.bundle == path / "bundle"
+    assert result.report is not None
+    assert load_bundle(path).card["training"]["interrupted"] == "no"
+    assert not (path / "checkpoint.pt").exists()
+
+
+def test_a_failure_in_a_collector_keeps_the_policy_and_lets_the_run_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end_when: Callable[[Callable[[], object]], None]
+) -> None:
+    path, ready = tmp_path / "run", training.LocalPool.ready
+
+    def fail(pool: Any, timeout: float = 0.0) -> Any:
+        if (path / "checkpoint.pt").exists():
+            raise RuntimeError("an episode failed")
+        return ready(pool, timeout)
+
+    end_when(lambda: False)
+    with monkeypatch.context() as patch:
+        patch.setattr(training.LocalPool, "ready", fail)
+        with pytest.raises(RuntimeError, match="an episode failed"):
+            train(CONFIG, path)
+    card = load_bundle(path).card["training"]
+    assert card["interrupted"] == "yes"
+    assert card["kept"].startswith("the latest weights, of step")
+    assert (path / "report.html").is_file()
+    assert multiprocessing.active_children() == []
+
+    steps = metrics(path)[-1]["steps"]
+    end_when(lambda: metrics(path)[-1]["steps"] > steps)
+    assert train(CONFIG, path, resume=True).bundle is not None
+    assert load_bundle(path).card["training"]["interrupted"] == "no"
+
+
+def test_learning_that_diverges_keeps_the_last_weights_that_are_finite(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], end_when: Callable[[Callable[[], object]], None]
+) -> None:
+    end_when(lambda: False)
+    learning = replace(CONFIG.learning, learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match=r"diverged.*try a smaller --learning\.learning-rate"):
+        train(replace(CONFIG, learning=learning), tmp_path / "run")
+    load_bundle(tmp_path / "run")  # it refuses weights that are not finite
+    assert "learning has failed (FloatingPointError): keeping the best policy" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_drawn_nothing_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end_when: Callable[[Callable[[], object]], None]
+) -> None:
+    end_when(lambda: False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.setenv("MUJOCO_GL", "glfw")  # for the collectors: this process has its own already
+    with pytest.raises(InputError, match="no picture can be drawn with MUJOCO_GL=glfw"):
+        train(CONFIG, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_policy_that_does_not_fit_on_the_disk_goes_where_temporary_files_go(

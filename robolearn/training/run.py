@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import io
 import json
 import os
 import shutil
@@ -78,7 +79,7 @@ class TrainConfig:
         checks.whole("evaluate", self.evaluate, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "changes": {name: _plain(value) for name, value in self.changes.items()}}
+        return {**asdict(self), "changes": checks.json_like("changes", self.changes)}
 
     @classmethod
     def from_dict(cls, value: object) -> TrainConfig:
@@ -174,6 +175,10 @@ class Run:
         for stray in [*self.path.glob("." + 32 * "[0-9a-f]" + ".*"), *self.episodes.glob(".*")]:
             stray.unlink(missing_ok=True)
 
+    def discard(self) -> None:
+        """Delete the directory: nothing came of the run."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
     def append_metrics(self, entry: dict[str, Any]) -> None:
         """Add a line to metrics.jsonl, the whole of it or nothing."""
         line = json.dumps(entry, allow_nan=False).encode() + b"\n"
@@ -195,9 +200,12 @@ class Run:
         return 0.0
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
-        """Write the checkpoint; the one before stays whole until the new one is."""
+        """Write the checkpoint; the one before stays whole until the new one is, or if OSError is raised."""
+        # torch's own writer does not say of a full disk that it is an OSError
+        whole = io.BytesIO()
+        torch.save(state, whole)
         with replacing(self.checkpoint) as temporary:
-            torch.save(state, temporary)
+            temporary.write_bytes(whole.getbuffer())
 
     def save_later(self, scribe: Scribe, state: dict[str, Any]) -> None:
         """Write the checkpoint in the background."""
@@ -243,8 +251,3 @@ def _lock(path: Path) -> IO[str]:
         file.close()
         raise InputError(f"another process is training in {path}") from None
     return file
-
-
-def _plain(value: Any) -> Any:
-    """The value as JSON gives it back."""
-    return json.loads(json.dumps(value, default=asdict))

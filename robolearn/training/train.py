@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from robolearn.training.interrupts import Interrupts
 from robolearn.training.plan import AHEAD, FIRST, alone_in, episode_wanted, first_seed
 from robolearn.training.pool import LocalPool, default_workers
 from robolearn.training.problem import Problem, device_of, pose
-from robolearn.training.progress import Display, say
+from robolearn.training.progress import Display, progress_of, say
 from robolearn.training.records import Recorder, Snapshots
 from robolearn.training.run import Run, TrainConfig
 from robolearn.training.scribe import Scribe
@@ -72,7 +72,10 @@ def train(
         started: when the clock began, as `time.monotonic` counts; now if None.
 
     Raises:
-        InputError: something in the configuration or the directory cannot be used; nothing has been started.
+        InputError: something in the configuration or the directory cannot be used, or this machine cannot
+            draw the pictures; nothing has been begun.
+        FloatingPointError: learning has diverged; as after any other exception that comes once learning has
+            begun, the best policy so far is kept before it is raised.
         NotKept: the policy could be written nowhere.
         KeyboardInterrupt: at the second Ctrl-C.
     """
@@ -80,41 +83,82 @@ def train(
     torch.set_num_threads(1)
     torch.manual_seed(config.seed)
     device, problem = device_of(config.device), pose(config)
-    replay = Replay(config.learning.capacity, problem.network.windows)
     opened = (Run.reopen if resume else Run.create)(path, config, command)
     with opened as run, Interrupts() as interrupts:
-        learner, tally, clock = learn(config, problem, replay, device, run, interrupts, started, resume)
-        return finish(config, problem, run, interrupts, learner, tally, clock)
+        state = run.load_checkpoint() if resume else None
+        used = max(run.last_seconds(), state["seconds"] if state else 0.0)
+        course = Course(Clock(60.0 * config.minutes, started, used))
+        if course.clock.share >= 1.0 and (run.bundle / "bundle.json").is_file():
+            raise InputError(f"{path} has used its {config.minutes:g} minutes; --minutes gives it more")
+        try:
+            learn(config, problem, device, run, interrupts, course, state, resume)
+        except Exception as error:
+            if course.learner is not None:
+                say(f"learning has failed ({type(error).__name__}): keeping the best policy so far")
+                finish(config, problem, run, interrupts, course, failed=True)
+            elif isinstance(error, InputError) and not resume:
+                run.discard()
+            raise
+        return finish(config, problem, run, interrupts, course)
+
+
+@dataclass
+class Course:
+    """How far a training has come.
+
+    Attributes:
+        clock: of the run.
+        tally: what has been collected.
+        learner: None until learning begins.
+    """
+
+    clock: Clock
+    tally: Tally = field(default_factory=Tally)
+    learner: Learner | None = None
+
+    @property
+    def steps(self) -> int:
+        """Gradient steps taken."""
+        return self.learner.steps if self.learner else 0
 
 
 def learn(
     config: TrainConfig,
     problem: Problem,
-    replay: Replay,
     device: torch.device,
     run: Run,
     interrupts: Interrupts,
-    started: float,
+    course: Course,
+    state: dict[str, Any] | None,
     resume: bool,
-) -> tuple[Learner | None, Tally, Clock]:
-    """Collect and learn until the time is over or Ctrl-C comes; the learner is None if it never began."""
+) -> None:
+    """Collect and learn until the time is over or Ctrl-C comes; `course` tells how far it came.
+
+    Args:
+        config: what to train.
+        problem: that it poses.
+        device: where to compute.
+        run: where to write.
+        interrupts: ends it in good order.
+        course: of the run so far; moved on.
+        state: the checkpoint to go on from, if there is one.
+        resume: whether the run was begun before.
+    """
     learning, rng = config.learning, np.random.default_rng(config.seed)
-    state = run.load_checkpoint() if resume else None
-    clock = Clock(60.0 * config.minutes, started, max(run.last_seconds(), state["seconds"] if state else 0.0))
-    if clock.share >= 1.0 and (run.bundle / "bundle.json").is_file():
-        raise InputError(f"{run.path} has used its {config.minutes:g} minutes; --minutes gives it more")
+    replay = Replay(learning.capacity, problem.network.windows)
+    clock, tally = course.clock, course.tally
 
     with Display(60.0 * config.minutes) as display, LocalPool(config.collectors) as pool:
         # while the collectors start: what torch imports only for its first optimiser takes a second, too
         torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
 
         # where a run that was killed had come to
-        tally = Tally()
-        learner = restore(state, problem.network, learning, device, rng, tally) if state else None
+        if state:
+            course.learner = restore(state, problem.network, learning, device, rng, tally)
         scribe = Scribe(display.say)
         shelf = EpisodeShelf(run.episodes, learning.capacity, scribe, display.say)
         snapshots = Snapshots(run.snapshots, scribe, problem.save)
-        recorder = Recorder(run, scribe, learner.steps if learner else 0)
+        recorder = Recorder(run, scribe, course.steps)
         held = 0  # episodes in the replay
         for episode in shelf.load():
             replay.add(episode)
@@ -128,60 +172,62 @@ def learn(
         first = min(FIRST, learning.demonstrations)
         publish, tell, save = Every(PUBLISH), Every(TELL), Every(CHECKPOINT)
         deaths = 0
-        while clock.share < 1.0 and not interrupts.asked:
-            # keep the collectors busy: first with the disturbed teacher, then with the latest policy
-            while pool.pending < AHEAD * config.collectors:
-                acting = snapshots.latest if held + pool.pending >= learning.demonstrations else None
-                pool.submit(episode_wanted(config, problem, tally.asked, acting))
-                snapshots.taken(acting)
-                tally.asked += 1
+        try:
+            while clock.share < 1.0 and not interrupts.asked:
+                # keep the collectors busy: first with the disturbed teacher, then with the latest policy
+                while pool.pending < AHEAD * config.collectors:
+                    acting = snapshots.latest if held + pool.pending >= learning.demonstrations else None
+                    pool.submit(episode_wanted(config, problem, tally.asked, acting))
+                    snapshots.taken(acting)
+                    tally.asked += 1
 
-            # take in what they bring
-            for spec, episode in pool.ready(0.5 if held < first else 0.0):
-                replay.add(episode)
-                shelf.add(episode)
-                alone = alone_in(spec)
-                tally.add(episode, alone is not None)
-                if alone is not None:
-                    tally.judge(snapshots[alone].steps, snapshots[alone].policy.state_dict())
-                snapshots.returned(spec.policy)
-                held += 1
-            for code in pool.deaths[deaths:]:
-                display.say(f"a collector died (exit code {code}): another one does its episodes again")
-                deaths += 1
-            phase = "learning" if held >= learning.demonstrations else "demonstrations"
-            display.update(phase, clock.seconds, tally.text(learner.steps if learner else 0))
-            if held < first:
-                continue
+                # take in what they bring
+                for spec, episode in pool.ready(0.5 if held < first else 0.0):
+                    replay.add(episode)
+                    shelf.add(episode)
+                    alone = alone_in(spec)
+                    tally.add(episode, alone is not None)
+                    if alone is not None:
+                        tally.judge(snapshots[alone].steps, snapshots[alone].policy.state_dict())
+                    snapshots.returned(spec.policy)
+                    held += 1
+                for code in pool.deaths[deaths:]:
+                    display.say(f"a collector died (exit code {code}): another one does its episodes again")
+                    deaths += 1
+                phase = "learning" if held >= learning.demonstrations else "demonstrations"
+                display.update(phase, clock.seconds, tally.text(course.steps))
+                if held < first:
+                    continue
 
-            # the first demonstrations tell how large everything is
-            if learner is None:
-                fit_normalisation(problem.network, replay)
-                learner = Learner(problem.network, learning, device)
+                # the first demonstrations tell how large everything is
+                learner = course.learner
+                if learner is None:
+                    fit_normalisation(problem.network, replay)
+                    learner = course.learner = Learner(problem.network, learning, device)
 
-            # a gradient step
-            batch = replay.sample(learning.batch, rng, device)
-            recorder.add(learner.update(batch, clock.share))
+                # a gradient step
+                batch = replay.sample(learning.batch, rng, device)
+                recorder.add(learner.update(batch, clock.share))
 
-            # write down how it goes, hand the policy to the collectors, keep a checkpoint
-            if tell.due():
+                # write down how it goes, hand the policy to the collectors, keep a checkpoint
+                if tell.due():
+                    recorder.write(learner.steps, metrics(clock, learner, tally))
+                if held + pool.pending >= learning.demonstrations and publish.due():
+                    snapshots.publish(learner.steps, learner.policy())
+                if save.due():
+                    run.save_later(scribe, checkpoint(clock, learner, rng, tally))
+
+            # the time is over, or a person has seen enough
+            if interrupts.asked:
+                display.say("interrupted: keeping the best policy so far (Ctrl-C again stops at once)")
+            if learner := course.learner:
                 recorder.write(learner.steps, metrics(clock, learner, tally))
-            if held + pool.pending >= learning.demonstrations and publish.due():
-                snapshots.publish(learner.steps, learner.policy())
-            if save.due():
                 run.save_later(scribe, checkpoint(clock, learner, rng, tally))
-
-        # the time is over, or a person has seen enough
-        if interrupts.asked:
-            display.say("interrupted: keeping the best policy so far (Ctrl-C again stops at once)")
-        if learner is not None:
-            recorder.write(learner.steps, metrics(clock, learner, tally))
-            run.save_later(scribe, checkpoint(clock, learner, rng, tally))
-        shelf.flush()
-        pool.close()  # last: on a busy machine it takes seconds to be rid of a process
-        recorder.finish()
-        scribe.finish()
-    return learner, tally, clock
+            shelf.flush()
+        finally:  # whatever happened, what was begun is written to its end
+            pool.close()  # last: on a busy machine it takes seconds to be rid of a process
+            recorder.finish()
+            scribe.finish()
 
 
 def finish(
@@ -189,29 +235,28 @@ def finish(
     problem: Problem,
     run: Run,
     interrupts: Interrupts,
-    learner: Learner | None,
-    tally: Tally,
-    clock: Clock,
+    course: Course,
+    failed: bool = False,
 ) -> Result:
     """Keep the averaged weights as a bundle, evaluate it, write the report.
 
-    They are the final ones, or, if Ctrl-C ended the training, those that have done best.
+    They are the final ones, or, if Ctrl-C or a failure ended the training, those that have done best.
     """
     # not before: importing pictures and pages would take from the time for learning
     from robolearn.policies.bundle import write_card
-    from robolearn.training.commands import progress_of
     from robolearn.training.evaluation import evaluate, save_evaluation
     from robolearn.training.report import write_report
 
+    learner, tally, clock = course.learner, course.tally, course.clock
     if learner is None:
         say(f"learning had not begun after {clock.seconds:.0f} s: there is no policy to keep")
         return Result(None, interrupts.asked)
-    interrupted, policy = interrupts.asked, learner.policy()
+    early, policy = interrupts.asked or failed, learner.policy()
     kept = {}
-    if interrupted:
+    if early:
         kept["kept"] = choose_best(policy, learner.steps, tally)
         say(f"kept: {kept['kept']}")
-    run.tidy(finished=not interrupted)  # before the rest: it may be what fills the disk
+    run.tidy(finished=not early)  # before the rest: it may be what fills the disk
     card = {
         "command": run.command,
         "training": {
@@ -224,7 +269,7 @@ def finish(
             "cores": default_workers(),
             "device": str(learner.device),
             "resumed": tally.resumed,
-            "interrupted": "yes" if interrupted else "no",
+            "interrupted": "yes" if early else "no",
             **kept,
         },
         "versions": {**software_versions(), "torch": torch.__version__},
@@ -233,7 +278,7 @@ def finish(
 
     evaluation = report = None
     try:
-        if config.evaluate and not interrupted:
+        if config.evaluate and not early:
             interrupts.raising = True
             with progress_of(config.evaluate) as progress:
                 evaluation = evaluate(bundle, config.evaluate, progress=progress)
