@@ -112,6 +112,22 @@ def bundles(arguments: list[str]) -> int:
 
 
 @command
+def up(arguments: list[str]) -> int:
+    """Deploy a policy, behind the safety monitor: at the simulated arm or at a real one, with a live screen."""
+    from robolearn.hardware.bringup.up_command import run_up
+
+    return run_up(arguments)
+
+
+@command
+def logs(arguments: list[str]) -> int:
+    """Look into logs, and recover those that were killed."""
+    from robolearn.hardware.recording.logs_command import run_logs
+
+    return run_logs(arguments)
+
+
+@command
 def calibrate(arguments: list[str]) -> int:
     """Measure a station's cameras with a printed board: how they see, and where they stand."""
     from robolearn.hardware.calibration.calibrate_command import run_calibrate

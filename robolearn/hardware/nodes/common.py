@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -19,7 +20,10 @@ from rclpy.signals import SignalHandlerOptions
 import robolearn
 from robolearn.contract import Contract
 from robolearn.errors import InputError
+from robolearn.hardware.nodes import convert
+from robolearn.hardware.recording import topics
 from robolearn.hardware.station import Station, load_station
+from robolearn.hardware.wire import SECOND
 
 SENSOR = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For readings and pictures: it hears drivers of both reliabilities."""
@@ -32,6 +36,13 @@ LATEST = QoSProfile(depth=1)
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """Whoever comes late gets the latest, too."""
+
+
+FAREWELL_SILENCE = SECOND // 2
+"""A monitor that has not been heard for so long is not there [ns]."""
+
+FAREWELL_PATIENCE = 5 * SECOND
+"""Nobody waits longer for the arm to come to rest [ns]."""
 
 
 def steady() -> int:
@@ -85,6 +96,30 @@ def contract_of(policy: str) -> Contract:
     raise InputError(
         f"there is no bundle {policy!r}: looked for contract.json in {', '.join(map(str, places))}"
     )
+
+
+class Farewell:
+    """Tells a node that is asked to end how long the others still need it: until the monitor has brought the
+    arm to rest and sends nothing more, or is not there."""
+
+    def __init__(self, node: Node) -> None:
+        self._authority = ""
+        self._heard_at = self._begun_at = 0
+        node.create_subscription(DiagnosticArray, topics.MONITOR, self._hear, EXACT)
+
+    def _hear(self, message: DiagnosticArray) -> None:
+        self._authority, self._heard_at = convert.status(message).authority, steady()
+
+    def begin(self) -> None:
+        """The node is asked to end."""
+        self._begun_at = steady()
+
+    @property
+    def over(self) -> bool:
+        """Whether the node may go."""
+        now = steady()
+        silent = now - self._heard_at > FAREWELL_SILENCE
+        return silent or self._authority == "shadow" or now - self._begun_at > FAREWELL_PATIENCE
 
 
 class Ending(Protocol):

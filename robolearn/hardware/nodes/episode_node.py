@@ -35,6 +35,7 @@ from robolearn.hardware.nodes.common import (
     EXACT,
     LATCHED,
     SENSOR,
+    Farewell,
     contract_of,
     every,
     run,
@@ -73,8 +74,8 @@ class EpisodeNode(Node):
         self._authority = choose("authority", text_parameter(self, "authority", "shadow"), AUTHORITIES)
         if not station.simulated and (self._planned or self._authority != "shadow"):
             raise InputError(
-                f"station {station.name!r} is a real one: there a person starts episodes and raises authority "
-                "(parameters episodes and authority are for the simulated arm)"
+                f"station {station.name!r} is a real one: there a person starts episodes and raises "
+                "authority (parameters episodes and authority are for the simulated arm)"
             )
         if not station.simulated and self._settings["judged_by"] == "predicate":
             raise InputError(
@@ -88,7 +89,7 @@ class EpisodeNode(Node):
         self._called_at = 0
         self._call: Future | None = None
         self._told = ""
-        self.ended = False
+        self._farewell = Farewell(self)
 
         self._requested = self.create_publisher(JointStateMessage, topics.REQUESTED, EXACT)
         self._heartbeat = self.create_publisher(Header, topics.HEARTBEAT, EXACT)
@@ -254,7 +255,13 @@ class EpisodeNode(Node):
         """A running episode is called off, and its end marked."""
         self._do(lambda runner: runner.stop(system()))
         self._publish()
-        self.ended = True
+        self._planned = 0
+        self._farewell.begin()
+
+    @property
+    def ended(self) -> bool:
+        """It beats until the arm is at rest, as the policy does."""
+        return self._farewell.over
 
 
 def main() -> int:

@@ -34,6 +34,7 @@ from robolearn.hardware.nodes.common import (
     EXACT,
     LATCHED,
     SENSOR,
+    Farewell,
     every,
     run,
     station_parameter,
@@ -103,7 +104,8 @@ class PolicyNode(LifecycleNode):
         self._thinker: Thinker | None = None
         self._listening: list[Any] = []
         self._timers: list[Any] = []
-        self._active = False
+        self._asking = False
+        self._farewell = Farewell(self)
         self._requested = self.create_publisher(JointStateMessage, topics.REQUESTED, EXACT)
         self._heartbeat = self.create_publisher(Header, topics.HEARTBEAT, EXACT)
         self._contract = self.create_publisher(String, names.CONTRACT, LATCHED)
@@ -183,7 +185,7 @@ class PolicyNode(LifecycleNode):
             every(self, LOOK_PERIOD, self._look),
             every(self, REPORT_PERIOD, self._report),
         ]
-        self._active = True
+        self._asking = True
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -203,7 +205,7 @@ class PolicyNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _fall_silent(self) -> None:
-        self._active = False
+        self._asking = False
         if self._runner is not None:
             self._runner.end()
         for timer in self._timers:
@@ -219,12 +221,15 @@ class PolicyNode(LifecycleNode):
 
     @property
     def ended(self) -> bool:
-        """It holds nothing that would have to be brought to rest: the monitor does."""
-        return True
+        """It beats until the arm is at rest: a policy that falls silent before that counts as lost."""
+        return self._farewell.over
 
     def end(self) -> None:
         """Ask for nothing more."""
-        self._fall_silent()
+        self._asking = False
+        if self._runner is not None:
+            self._runner.end()
+        self._farewell.begin()
 
     # --- what it hears ------------------------------------------------------------------------------------
 
@@ -259,7 +264,8 @@ class PolicyNode(LifecycleNode):
 
     def _look(self) -> None:
         """Begin with the observation that is due, unless the network is still busy with the one before."""
-        assert self._runner is not None and self._thinker is not None
+        assert self._runner is not None
+        assert self._thinker is not None
         now = system()
         if self._thinker.since is None and self._runner.due(now):
             observation = self._runner.prepare(now)
@@ -270,11 +276,12 @@ class PolicyNode(LifecycleNode):
                 self.get_logger().warning(f"no observation: {lacking}", throttle_duration_sec=1.0)
 
     def _ask(self, request: TorqueRequest) -> None:
-        if self._active:
+        if self._asking:
             self._requested.publish(convert.torque_message(request))
 
     def _beat(self) -> None:
-        assert self._runner is not None and self._thinker is not None
+        assert self._runner is not None
+        assert self._thinker is not None
         busy = self._thinker.since
         if busy is not None and steady() - busy > self.station.monitor.heartbeat_timeout * SECOND:
             words = self._thinker.failure or "the network hangs"

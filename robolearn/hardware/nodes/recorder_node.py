@@ -20,7 +20,15 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from robolearn.hardware.nodes import convert, names
-from robolearn.hardware.nodes.common import EXACT, every, run, station_parameter, system, text_parameter
+from robolearn.hardware.nodes.common import (
+    EXACT,
+    Farewell,
+    every,
+    run,
+    station_parameter,
+    system,
+    text_parameter,
+)
 from robolearn.hardware.recording.background import RecorderThread, Status
 from robolearn.hardware.recording.topics import Topic, station_topics
 from robolearn.hardware.recording.writer import Recorder
@@ -49,18 +57,24 @@ class RecorderNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, names.DIAGNOSTICS, EXACT)
         self._thread = RecorderThread(recorder, self._announce, settings.flush_interval)
         self._waiting = {topic.name: topic for topic in topics}
-        self.ended = False
+        self._farewell = Farewell(self)
         every(self, LOOK_PERIOD, self._look)
         every(self, 1.0, lambda: self._report(self._thread.status()))
         self._look()
         self.get_logger().info(f"records into {directory}")
 
     def end(self) -> None:
-        """Write what waits and end the log."""
-        status = self._thread.close()
-        if status.lost or status.trouble:
-            self._announce(status)
-        self.ended = True
+        """The stop belongs into the log, too."""
+        self._farewell.begin()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the arm is at rest; what waits is then written, and the log ended."""
+        if self._farewell.over:
+            status = self._thread.close()
+            if status.lost or status.trouble:
+                self._announce(status)
+        return self._farewell.over
 
     def _look(self) -> None:
         for topic in list(self._waiting.values()):

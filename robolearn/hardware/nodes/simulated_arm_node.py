@@ -41,6 +41,7 @@ from robolearn.hardware.nodes.common import (
     LATCHED,
     LATEST,
     SENSOR,
+    Farewell,
     run,
     station_parameter,
     system,
@@ -143,6 +144,7 @@ class SimulatedArmNode(Node):
         self.declare_parameter("seed", 0)
         payload = float(self.declare_parameter("payload_error", 0.0).value)
         self._verdict: object = None
+        self._farewell = Farewell(self)
 
         publish = self.create_publisher
         self._states = publish(JointStateMessage, station.state.topic, SENSOR)
@@ -189,12 +191,14 @@ class SimulatedArmNode(Node):
 
     @property
     def ended(self) -> bool:
-        """It holds nothing that would have to be brought to rest."""
-        return True
+        """Whether the monitor is done with the arm; then time stops."""
+        if over := self._farewell.over:
+            self.arm.close()
+        return over
 
     def end(self) -> None:
-        """Stop time."""
-        self.arm.close()
+        """The monitor still needs it to bring it to rest."""
+        self._farewell.begin()
 
     # --- from the arm's thread ----------------------------------------------------------------------------
 
