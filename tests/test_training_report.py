@@ -71,6 +71,8 @@ def test_it_says_what_was_found(page: str) -> None:
     assert "95 % interval: 4.6 to 69.9 %" in page
     assert page.count('<svg class="interval"') == 3  # one on top, one for each evaluation
     assert "<td>objects held-out</td>" in page
+    assert page.count('<td class="n">4 from 0</td>') == 2
+    assert "peak wrist force, median" in page
     assert "3 out of time, 1 success" in page
     assert page.count('<svg class="chart"') == 2
     assert page.count('class="line c0"') == 2
