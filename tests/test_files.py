@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from robolearn.files import replacing
+from robolearn.errors import InputError
+from robolearn.files import check_writable, replacing
 
 
 def test_the_new_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -31,3 +32,14 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
         fail()
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_folder_is_made_and_nothing_left_in_it(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_place_for_no_files_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"nothing can be written to '.*file/below': Not a directory"):
+        check_writable(tmp_path / "file" / "below")

@@ -113,6 +113,15 @@ def test_another_kind_of_file(bundle: Bundle, tmp_path: Path) -> None:
         export_onnx(bundle, tmp_path / "policy.pt")
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.onnx, "export", None)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="nothing can be written to"):
+        export_onnx(bundle, tmp_path / "file" / "policy.onnx")
+
+
 def test_missing_packages_are_named(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     find = importlib.util.find_spec
 

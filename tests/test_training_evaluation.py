@@ -12,6 +12,7 @@ from robolearn import cli
 from robolearn.data.episode import Episode, Outcome
 from robolearn.errors import InputError
 from robolearn.policies.bundle import load_bundle, save_bundle
+from robolearn.training import commands
 from robolearn.training import evaluation as module
 from robolearn.training.evaluation import Evaluation, evaluate, save_evaluation, summarise, task_changes
 from robolearn.training.pool import Runner
@@ -74,7 +75,7 @@ def test_the_state_that_training_saw_is_not_computed(bundle: Path) -> None:
 def test_every_episode_is_told(bundle: Path) -> None:
     told: list[Episode] = []
     evaluate(bundle, 2, workers=1, progress=told.append)
-    assert [episode.seed for episode in told] == [0, 1]
+    assert [episode.seed for episode in told] == [100_000, 100_001]  # nothing is tuned on those
 
 
 # --- what it says ---------------------------------------------------------------------------------------
@@ -197,6 +198,21 @@ def test_changed_evaluations_lie_beside_and_old_strips_go(result: Evaluation, tm
     ]
 
 
+def test_figures_of_other_or_more_episodes_stay(tmp_path: Path) -> None:
+    def save(first: int, episodes: int, weights: str = "same") -> str:
+        summary = {"seed": first, "episodes": episodes, "weights": weights, "changes": {}}
+        return save_evaluation(tmp_path, Evaluation(summary, [], [], [])).name
+
+    assert save(100, 200) == "evaluation.json"
+    assert save(100, 5) == "evaluation-seeds-100-104.json"
+    assert save(0, 200) == "evaluation-seeds-0-199.json"
+    assert json.loads((tmp_path / "evaluation.json").read_text())["episodes"] == 200
+    assert save(0, 400) == "evaluation.json"  # has them all
+    assert save(7, 1, "of a policy trained on") == "evaluation.json"
+    (tmp_path / "evaluation.json").write_text("no JSON")
+    assert save(7, 1) == "evaluation.json"
+
+
 # --- on the command line --------------------------------------------------------------------------------
 
 
@@ -207,14 +223,16 @@ def test_json_is_all_that_stands_on_stdout(
     assert cli.main(words) == 0
     shown = capsys.readouterr()
     assert json.loads(shown.out) == json.loads(result.to_json())
-    assert shown.err.splitlines()[-1] == "4/4 episodes, success 0.000"
+    assert "4/4 episodes, success 0.000" in shown.err.splitlines()
 
 
 def test_figures_and_failures_for_people(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["evaluate", str(bundle), "--episodes", "2", "--workers", "1", "--set", "count=2", "--set"]
     assert cli.main([*words, "episode_seconds=0.2"]) == 0
-    shown = capsys.readouterr().out
+    shown, err = capsys.readouterr()
+    assert err.splitlines()[-1].startswith("kept     nothing: --out DIR keeps the figures")
     assert "0.000" in shown
+    assert "peak wrist force" in shown
     assert "95% interval 0.000 to 0.658" in shown
     assert "2 out of time" in shown
     assert "--set count=2 --set episode_seconds=0.2" in shown.replace("\n", " ")
@@ -232,6 +250,30 @@ def test_a_run_keeps_its_evaluation_and_the_card(tmp_path: Path, capsys: pytest.
     card = load_bundle(tmp_path / "run").card
     assert card["command"] == "robolearn train grasp"
     assert [entry["episodes"] for entry in card["evaluations"]] == [1]  # the same one twice is one
+
+
+@pytest.mark.usefixtures("nothing_runs")
+def test_a_place_that_cannot_be_written_is_refused_before_anything_runs(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert cli.main(["evaluate", str(bundle), "--out", str(tmp_path / "file" / "below")]) == 2
+    assert "nothing can be written to" in capsys.readouterr().err
+
+
+def test_figures_are_shown_before_they_are_written(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(commands, "write_card", full)
+    words = ["evaluate", str(bundle), "--episodes", "1", "--workers", "1", "--card", "--out", str(tmp_path)]
+    assert cli.main(words) == 1
+    shown = capsys.readouterr()
+    assert "95% interval" in shown.out
+    assert "No space left on device" in shown.err.splitlines()[-1]
+    assert (tmp_path / "evaluation.json").is_file()
 
 
 def test_the_policy_of_a_spec_is_a_bundle(bundle: Path) -> None:

@@ -19,7 +19,7 @@ from packaging.version import Version
 from torch import Tensor, nn
 
 from robolearn.errors import InputError
-from robolearn.files import replacing
+from robolearn.files import check_writable, replacing
 from robolearn.policies.bundle import Bundle
 from robolearn.policies.visuomotor import Visuomotor
 
@@ -59,7 +59,8 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
         the largest difference to the network over some random observations [N·m].
 
     Raises:
-        InputError: a package is missing or torch is too old for it, or the name does not end in .onnx.
+        InputError: a package is missing or torch is too old for it, the name does not end in .onnx, or
+            nothing can be written there.
         RuntimeError: the file does not compute what the network does; it is not left behind.
     """
     path = Path(path)
@@ -71,6 +72,7 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
         raise InputError(
             f"exporting to ONNX needs torch {_TORCH} or newer; this is torch {torch.__version__}"
         )
+    check_writable(path.parent)
     onnx = importlib.import_module("onnx")
     actor = _Actor(bundle.network).eval()
     observations = random_observations(bundle.network, 8)
@@ -91,7 +93,6 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
     contract = bundle.contract
     facts = {"task": bundle.task, "contract": contract.to_json(), "contract_hash": contract.hash}
     onnx.helper.set_model_props(model, facts)
-    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
         difference = float(np.abs(run_onnx(temporary, observations) - _run(actor, observations)).max())

@@ -12,6 +12,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from robolearn.files import check_writable
 from robolearn.policies.bundle import load_bundle, shipped_bundles, write_card
 from robolearn.terminal import print_table
 from robolearn.training.configuration import parse_changes
@@ -19,6 +20,7 @@ from robolearn.training.evaluation import Evaluation, evaluate, save_evaluation
 from robolearn.training.pictures import said
 from robolearn.training.progress import progress_of
 from robolearn.training.report import write_report
+from robolearn.training.seeds import FIRST_SEED
 
 BundleName = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="BUNDLE")]
 Changes = Annotated[
@@ -31,7 +33,7 @@ Changes = Annotated[
 def run_evaluate(
     bundle: BundleName,
     episodes: int = 200,
-    seed: int = 0,
+    seed: int = FIRST_SEED,
     changes: Changes = (),
     workers: int | None = None,
     out: Path | None = None,
@@ -44,7 +46,8 @@ def run_evaluate(
     Args:
         bundle: a bundle's directory, a training run's directory, or a shipped bundle's name.
         episodes: how many episodes.
-        seed: of the first episode, from 0 to 999999; the others follow it. Training never uses these seeds.
+        seed: of the first episode, from 0 to 999999; the others follow it. Training never uses these seeds,
+            and those below 100000 are the ones to look at while something is tuned.
         changes: the task's parameters to change, such as clearance=1mm.
         workers: processes that simulate; one a core if not given. The figures do not depend on it.
         out: folder for the figures (JSON) and film strips; a training run's own folder if not given, and its
@@ -57,18 +60,24 @@ def run_evaluate(
     assert loaded.path is not None
     parsed = parse_changes(loaded.task, [word for group in changes for word in group])
     run = Path(bundle) if loaded.path == Path(bundle) / "bundle" else None
+    folder = out or run
+    beside = loaded.path.parent if card else None  # a bundle with another card is made beside it
+    for place in (folder, beside):
+        if place is not None:
+            check_writable(place)  # now: figures take minutes
     with progress_of(episodes) as progress:
         result = evaluate(bundle, episodes, seed, parsed, workers=workers, progress=progress)
+    if json:
+        print(result.to_json(), flush=True)
+    else:
+        show_evaluation(result, every=table)
+    if folder is not None:
+        print(f"figures  {save_evaluation(folder, result)}", file=sys.stderr)
+    else:
+        print("kept     nothing: --out DIR keeps the figures, the table and film strips", file=sys.stderr)
     if card:
         others = [entry for entry in loaded.card.get("evaluations", []) if not _same(entry, result.summary)]
         write_card(loaded.path, {**loaded.card, "evaluations": [*others, result.summary]})
-    if json:
-        print(result.to_json())
-    else:
-        show_evaluation(result, every=table)
-    folder = out or run
-    if folder is not None:
-        print(f"figures  {save_evaluation(folder, result)}", file=sys.stderr)
     if folder is not None and folder == run:
         print(f"report   {write_report(run)}", file=sys.stderr)
     return 0
@@ -190,8 +199,8 @@ def show_evaluation(evaluation: Evaluation, every: bool = False) -> None:
 
 FIGURES = (
     ("seconds_to_success", "time to success", "s"),
-    ("peak_force", "peak force", "N"),
-    ("mean_force", "mean force", "N"),
+    ("peak_force", "peak wrist force", "N"),
+    ("mean_force", "mean wrist force", "N"),
     ("torque_rate", "torque rate", "N·m/s"),
 )
 """Figures of a summary that have a mean, a median and a largest value: key, title, unit."""

@@ -30,7 +30,7 @@ from robolearn.training.configuration import read_changes
 from robolearn.training.pictures import film_sheet, film_strip, write_png
 from robolearn.training.pool import LocalPool, Pool, Runner, default_workers, map_episodes
 from robolearn.training.rollout import EpisodeSpec
-from robolearn.training.seeds import evaluation_seeds
+from robolearn.training.seeds import FIRST_SEED, evaluation_seeds
 from robolearn.training.statistics import wilson_interval
 
 KEPT = {False: 6, True: 3}
@@ -63,7 +63,7 @@ class Evaluation:
 def evaluate(
     path: str | os.PathLike[str],
     episodes: int = 200,
-    seed: int = 0,
+    seed: int = FIRST_SEED,
     changes: Mapping[str, Any] | None = None,
     *,
     workers: int | None = None,
@@ -199,10 +199,14 @@ def save_evaluation(directory: str | os.PathLike[str], evaluation: Evaluation) -
 
     `evaluation.json`, or `evaluation-<changes>.json`, has the figures and the table; a folder of the same
     name has the film strips: one PNG an episode that was kept, and `failures.png` with all failures together.
+    Where that file has figures of the same policy that these do not include, it stays, and the name of the
+    new one ends in its seeds.
     """
-    directory = Path(directory)
-    changes = ",".join(f"{key}={_word(value)}" for key, value in evaluation.summary["changes"].items())
+    directory, summary = Path(directory), evaluation.summary
+    changes = ",".join(f"{key}={_word(value)}" for key, value in summary["changes"].items())
     stem = f"evaluation-{re.sub(r'[^A-Za-z0-9=.,+-]', '_', changes)}" if changes else "evaluation"
+    if not _includes(summary, directory / f"{stem}.json"):
+        stem += f"-seeds-{summary['seed']}-{summary['seed'] + summary['episodes'] - 1}"
     folder = directory / stem
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -215,6 +219,17 @@ def save_evaluation(directory: str | os.PathLike[str], evaluation: Evaluation) -
     with replacing(file) as temporary:
         temporary.write_text(evaluation.to_json() + "\n")
     return file
+
+
+def _includes(summary: Mapping[str, Any], file: Path) -> bool:
+    """Whether figures make those in a file superfluous, being of another policy or among the new ones."""
+    try:
+        old = json.loads(file.read_bytes())
+        first, last = old["seed"], old["seed"] + old["episodes"]
+        other = old["weights"] != summary["weights"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return True  # there is none, or what is there is no evaluation
+    return bool(other or (summary["seed"] <= first and last <= summary["seed"] + summary["episodes"]))
 
 
 class _Here:
