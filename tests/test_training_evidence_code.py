@@ -22,9 +22,7 @@ NO_MATTER = {
     "training/scribe.py",
     "training/shelf.py",
     "policies/card.py",  # only show
-    "terminal.py",
     "training/charts.py",
-    "training/commands.py",
     "training/interrupts.py",
     "training/pictures.py",
     "training/progress.py",
