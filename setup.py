@@ -1,8 +1,8 @@
 """What `colcon build` installs into a ROS 2 workspace; everybody else installs by pip from pyproject.toml.
 
-The setuptools of Ubuntu 22.04 (Humble) is 59.6, which does not read metadata from pyproject.toml: name, version
-and packages are said here, too. colcon installs no pip packages, so none are required here; docs/deployment.md
-says what a node needs. On newer setuptools pyproject.toml goes before what is said here, where both speak.
+The setuptools of Ubuntu 22.04 (Humble) is 59.6, which does not read metadata from pyproject.toml: name,
+version and packages are said here, too. colcon installs no pip packages, so none are required here;
+docs/deployment.md says what a node needs. On newer setuptools pyproject.toml goes first where both speak.
 """
 
 import ast
@@ -12,7 +12,6 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-NODES = ("monitor", "watchdog", "policy", "recorder", "episode", "simulated_arm")
 
 
 def version() -> str:

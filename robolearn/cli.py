@@ -113,7 +113,7 @@ def bundles(arguments: list[str]) -> int:
 
 @command
 def up(arguments: list[str]) -> int:
-    """Deploy a policy, behind the safety monitor: at the simulated arm or at a real one, with a live screen."""
+    """Deploy a policy behind the safety monitor, at the simulated arm or at a real one, on one screen."""
     from robolearn.hardware.bringup.up_command import run_up
 
     return run_up(arguments)
