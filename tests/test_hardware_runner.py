@@ -111,8 +111,8 @@ def test_an_observation_shows_one_moment_as_training_does(station: Station) -> N
         np.testing.assert_array_equal(seen["q"], np.arange(7, dtype=np.float32) + moment)
         np.testing.assert_array_equal(seen["dq"], 10 * np.arange(7, dtype=np.float32) + moment)
         np.testing.assert_array_equal(seen["gripper"], np.float32([7 + moment, 70 + moment]))
-        # the limiter's tick at the very moment has not been yet
-        np.testing.assert_array_equal(seen["tau"], np.full(7, moment - 5, np.float32))
+        # the wire takes 5 ms: what the limiter let through 5 ms ago is about to take effect
+        np.testing.assert_array_equal(seen["tau"], np.full(7, moment - 10, np.float32))
         assert all(
             value.dtype == np.float32 for name, value in seen.items() if name not in ("front", "wrist")
         )
