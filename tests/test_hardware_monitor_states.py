@@ -58,7 +58,7 @@ def test_every_transition_from_every_state_under_all_facts() -> None:
             if move is Motion.REQUEST:
                 passing += 1
                 assert after.mode is Mode.PASSING
-                assert not (f.breach or f.emergency or f.stranger or f.usurped or s.leaving)
+                assert not any((f.breach, f.emergency, f.stranger, f.usurped, s.leaving))
             if move is Motion.HOLD:
                 held += 1
                 assert good_state

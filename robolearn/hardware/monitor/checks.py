@@ -7,6 +7,7 @@ order. Whatever needs to remember earlier messages is in `robolearn.hardware.mon
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import hypot
 from typing import NamedTuple
 
 import numpy as np
@@ -147,7 +148,7 @@ def too_strong(wrench: Wrench, force_max: float, torque_max: float) -> bool:
     """Whether a wrench exceeds its maxima [N], [N·m], or is none."""
     if wrench.force.shape != (3,) or wrench.torque.shape != (3,):
         return True
-    force, torque = float(np.linalg.norm(wrench.force)), float(np.linalg.norm(wrench.torque))
+    force, torque = hypot(*wrench.force.tolist()), hypot(*wrench.torque.tolist())
     return not (force <= force_max and torque <= torque_max)  # NaN is too strong
 
 

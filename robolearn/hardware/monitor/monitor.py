@@ -228,7 +228,7 @@ class Monitor:
         self._watchdog_at, self._usurped = now, owns
         if owns:
             self._seen.add(Cause.WATCHDOG_OWNS)
-            if torque is not None and torque.shape == (len(self._zeros),):
+            if torque is not None and torque.shape == (len(self._zeros),) and np.isfinite(torque).all():
                 self._sent = torque.tolist()
 
     def on_button(self, now: int, pressed: bool) -> None:
