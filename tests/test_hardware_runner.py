@@ -184,6 +184,29 @@ def test_a_late_camera_is_waited_for_and_a_lost_one_reported(station: Station) -
     assert len(actor.seen) > count
 
 
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_cameras_of_30_hz_serve_a_policy_of_20(station: Station, first: int) -> None:
+    """Out of step and a little unpunctual: the nearest picture is at most 20 ms off, and none is missed."""
+    slow = replace(station, cameras=tuple(replace(camera, rate=30.0) for camera in station.cameras))
+    runner, actor = make(slow)
+    taken = [round((k + first) * 1000 / 30 + 0.8) * MS for k in range(40)]
+    runner.begin(taken[0])
+    stamps = []
+    for now in range(0, 1000 * MS, MS):
+        if now % (5 * MS) == 0:
+            runner.on_state(now, joints(station, now - 5 * MS))
+            runner.on_filtered(now, TorqueRequest(now, station.joint_names, np.zeros(7)))
+        if now - 10 * MS in taken:
+            for camera in ("front", "wrist"):
+                runner.on_picture(now, picture(camera, now - 10 * MS))
+        if runner.due(now) and (observation := runner.prepare(now)) is not None:
+            stamps.append(observation.stamp)
+    assert not runner.reports
+    assert len(stamps) >= 17
+    assert np.abs(np.diff(stamps) - PERIOD).max() <= 20 * MS
+    assert not actor.seen
+
+
 def test_what_cannot_be_used_is_reported(station: Station) -> None:
     runner, _ = make(station)
     good = joints(station, 10 * MS)

@@ -279,9 +279,9 @@ class _Eye:
     def __init__(self, camera: Camera, station: Station, tolerance: int) -> None:
         physical = next(other for other in station.cameras if other.name == camera.name)
         self.map = ViewMap(camera, physical)
-        self._half = round(SECOND / physical.rate / 2)
-        # a camera that is not in step with the policy is half of its own period off at most
-        self._farthest = max(tolerance, self._half + SECOND // 1000)
+        # a camera that is not in step with the policy is half of its own period off, and none is punctual
+        self._half = round(0.6 * SECOND / physical.rate)
+        self._farthest = max(tolerance, self._half)
         self._pictures: deque[Picture] = deque()
 
     def add(self, picture: Picture) -> bool:
