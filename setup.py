@@ -25,6 +25,8 @@ def version() -> str:
 setup(
     name="robolearn",
     version=version(),
+    license="Apache-2.0",
+    python_requires=">=3.10",
     packages=find_packages(include=["robolearn", "robolearn.*"]),
     package_data={
         "robolearn": [
