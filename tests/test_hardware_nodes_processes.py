@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +14,14 @@ import pytest
 pytest.importorskip("rclpy")
 
 from deploying import Processes, Wire, patient_station, wait
+from launching import Launch
 from std_msgs.msg import Bool
 
 from robolearn.hardware.nodes import names
 from robolearn.hardware.nodes.common import LATCHED
+from robolearn.hardware.recording import topics
+from robolearn.hardware.recording.reader import Log
+from robolearn.hardware.recording.summary import summarize
 
 pytestmark = pytest.mark.ros
 
@@ -155,3 +160,46 @@ def test_stops_resets_and_ctrl_c_of_all(wire: Wire, processes: Processes) -> Non
     assert processes.exit_status("simulated_arm") == 0
     assert np.abs(wire.state.velocity[:7]).max() < 0.05
     assert not wire.pulses[-1][1]
+
+
+def test_a_policy_for_another_arm_is_refused_with_every_gap(wire: Wire, processes: Processes) -> None:
+    processes.start("policy", station="fr3", policy="grasp")
+    assert processes.exit_status("policy", START) == 2
+    said = processes.output()
+    assert "refused" in said
+    assert "fr3" in said
+    assert "panda" in said
+
+
+@pytest.mark.slow
+def test_up_deploys_over_ros_and_leaves_a_log(wire: Wire, processes: Processes, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = [sys.executable, "-u", "-m", "robolearn.cli", "up", "sim", "--episodes", "1", "--log", str(log)]
+    processes.launch("up", command)
+    assert processes.exit_status("up", 300.0) == 0
+    assert "of 1 episodes succeeded" in processes.output()
+    summary = summarize(Log(log))
+    assert summary.whole
+    assert len(summary.episodes) == 1
+    counts = {topic.name: topic.messages for topic in summary.topics}
+    assert all(counts[topic] for topic in (topics.REQUESTED, topics.FILTERED, topics.SENT, topics.MONITOR))
+    assert all(counts[camera.topic] for camera in wire.station.cameras)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_launch_file_ends_safely(
+    wire: Wire, processes: Processes, tmp_path: Path, number: signal.Signals
+) -> None:
+    launch = Launch(Path(__file__).parent.parent / "launch" / "sim.launch.py")
+    for process in launch.processes(
+        directory=str(tmp_path / "log"), episodes="1", authority="autonomous", policy="grasp"
+    ):
+        processes.launch(process.name, process.command)
+    wait(lambda: wire.status and wire.status.authority == "autonomous", 2 * START, "the arm moves")
+    for name in list(processes.running):
+        processes.signal(name, number)
+    for name in list(processes.running):
+        assert processes.exit_status(name) == 0, name
+    assert np.abs(wire.state.velocity[:7]).max() < 0.05
+    assert Log(tmp_path / "log").is_whole

@@ -91,9 +91,11 @@ def up_sim(
         Part("recorder", {**common, "directory": str(directory)}),
         Part("episode", {**common, **script}),
     ]
-    local = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "ROS_LOCALHOST_ONLY": "1"}
-    environment = {key: os.environ.get(key, value) for key, value in local.items()}
-    os.environ.update(environment)
+    # a simulated arm is nobody else's business: Humble knows the one variable, its successors the other
+    if os.environ.get("ROS_DISTRO") == "humble":
+        os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
+    else:
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     return _supervise(parts, place, directory, 0 if by_hand else episodes)
 
 

@@ -214,9 +214,9 @@ def glimpse(message: Any, camera: str, pixels: int) -> Glimpse:
     if not isinstance(message, Image):
         brightness = 1.0 if len(data) >= FLAT * pixels else 0.0
     elif message.encoding in ("32FC1", "16UC1"):
-        kind = np.float32 if message.encoding == "32FC1" else np.uint16
-        depth = data[: len(data) // 4 * 4].view(kind)
-        brightness = float((np.isfinite(depth) & (depth > 0)).mean()) if len(depth) else 0.0
+        kind = "f4" if message.encoding == "32FC1" else "u2"
+        depth: NDArray[Any] = data[: len(data) // 4 * 4].view(kind)
+        brightness = float((np.isfinite(depth) & np.greater(depth, 0)).mean()) if len(depth) else 0.0
     else:
         brightness = float(data[::7].mean()) / 255.0 if len(data) else 0.0  # 7 meets every channel
-    return Glimpse(stamp_of(message.header), camera, zlib.crc32(data), brightness)
+    return Glimpse(stamp_of(message.header), camera, zlib.crc32(data.data), brightness)

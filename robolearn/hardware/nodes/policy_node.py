@@ -103,7 +103,7 @@ class PolicyNode(LifecycleNode):
         self._runner: PolicyRunner | None = None
         self._thinker: Thinker | None = None
         self._listening: list[Any] = []
-        self._timers: list[Any] = []
+        self._pacing: list[Any] = []
         self._asking = False
         self._farewell = Farewell(self)
         self._requested = self.create_publisher(JointStateMessage, topics.REQUESTED, EXACT)
@@ -180,7 +180,7 @@ class PolicyNode(LifecycleNode):
             listen(JointStateMessage, topics.FILTERED, self._on_filtered, EXACT),
             listen(String, topics.EPISODE, self._on_mark, EXACT),
         ]
-        self._timers = [
+        self._pacing = [
             every(self, BEAT_PERIOD, self._beat),
             every(self, LOOK_PERIOD, self._look),
             every(self, REPORT_PERIOD, self._report),
@@ -208,11 +208,11 @@ class PolicyNode(LifecycleNode):
         self._asking = False
         if self._runner is not None:
             self._runner.end()
-        for timer in self._timers:
+        for timer in self._pacing:
             self.destroy_timer(timer)
         for subscription in self._listening:
             self.destroy_subscription(subscription)
-        self._timers, self._listening = [], []
+        self._pacing, self._listening = [], []
 
     def _forget(self) -> None:
         if self._thinker is not None:
