@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def run_up(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_HELP, end="")
         return 0 if words else 2
-    kinds = {"sim": up_sim, "real": up_real}
+    kinds: dict[str, Callable[..., int]] = {"sim": up_sim, "real": up_real}
     return parse(f"up {words[0]}", kinds[choose("deployment", words[0], kinds)], words[1:])
 
 

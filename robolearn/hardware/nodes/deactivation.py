@@ -33,7 +33,7 @@ class Port:
         self.active: bool | None = None
         self._wanted: bool | None = None
         self._asked_at = 0
-        self._answer: Future | None = None
+        self._answer: Any = None  # the future that counts
 
     def want(self, active: bool) -> None:
         """What the controller should be; call it as often as you like."""
@@ -64,7 +64,7 @@ class Port:
         self._answer = future
         future.add_done_callback(lambda done: self._answered(done, wanted))
 
-    def _answered(self, future: Future, wanted: bool) -> None:
+    def _answered(self, future: Any, wanted: bool) -> None:
         if future is not self._answer or future.cancelled():
             return
         if future.exception() is None and self._is_done(future.result()):

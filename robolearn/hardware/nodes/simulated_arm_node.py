@@ -42,6 +42,7 @@ from robolearn.hardware.nodes.common import (
     LATEST,
     SENSOR,
     Farewell,
+    every,
     run,
     station_parameter,
     system,
@@ -50,7 +51,7 @@ from robolearn.hardware.nodes.common import (
 from robolearn.hardware.oneprocess import wire_timing
 from robolearn.hardware.recording import topics
 from robolearn.hardware.simulation import Message, SimulatedArm
-from robolearn.hardware.wire import SECOND, JointState, Picture, TorqueCommand
+from robolearn.hardware.wire import SECOND, JointState, Picture
 
 SLICE = SECOND // 500
 """The arm's thread never sleeps longer than that [ns]: what arrives meanwhile waits so long at most."""
@@ -69,6 +70,9 @@ class ArmThread:
         make: makes it.
         publish: called with every message when it arrives.
         watch: called with the arm after each piece of time.
+
+    Attributes:
+        failure: what went wrong, if anything did.
     """
 
     def __init__(
@@ -80,6 +84,7 @@ class ArmThread:
         self._make, self._publish, self._watch = make, publish, watch
         self._calls: queue.SimpleQueue[tuple[Call, Future[Any]]] = queue.SimpleQueue()
         self._made: Future[None] = Future()
+        self.failure: BaseException | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="arm", daemon=True)
         self._thread.start()
@@ -91,15 +96,17 @@ class ArmThread:
         self._calls.put((function, future))
         return future
 
+    def tell(self, function: Call) -> None:
+        """The same where nobody waits for the answer; what goes wrong ends the node."""
+        self.call(function).add_done_callback(self._note)
+
+    def _note(self, done: Future[Any]) -> None:
+        self.failure = self.failure or done.exception()
+
     def close(self) -> None:
         """End the thread."""
         self._stop.set()
         self._thread.join(5.0)
-
-    @property
-    def alive(self) -> bool:
-        """Whether time passes."""
-        return self._thread.is_alive()
 
     def _run(self) -> None:
         try:
@@ -115,6 +122,8 @@ class ArmThread:
                 self._watch(arm)
                 wait = min(arm.next_arrival() - system(), SLICE) / SECOND
                 self._serve(arm, max(wait, 0.0))
+        except Exception as error:
+            self.failure = error
         finally:
             arm.close()
 
@@ -175,6 +184,7 @@ class SimulatedArmNode(Node):
         if station.controller.deactivation == "set_bool":
             self.create_service(SetBool, station.controller.deactivation_service, self._on_activate)
         self.create_service(Trigger, "~/reset_episode", self._on_reset)
+        every(self, 0.1, self._check)
         self.create_service(Trigger, "~/clear_faults", self._on_clear)
         self.get_logger().info(f"the simulated arm is at task {task!r}")
 
@@ -218,21 +228,26 @@ class SimulatedArmNode(Node):
             said = {"seed": arm.seed, **asdict(arm.verdict), "measured": asdict(arm.meters)}
             self._verdicts.publish(String(data=json.dumps(said)))
 
+    def _check(self) -> None:
+        """A simulation that has failed must not look like an arm that keeps still."""
+        if self.arm.failure is not None:
+            raise self.arm.failure
+
     # --- from the wire ------------------------------------------------------------------------------------
 
     def _on_command(self, message: Float64MultiArray) -> None:
-        command, now = TorqueCommand(convert.numbers(message.data)), system()
-        self.arm.call(lambda arm: arm.command(command, now))
+        torque, now = convert.numbers(message.data), system()
+        self.arm.tell(lambda arm: arm.command(torque, now))
 
     def _on_gripper(self, message: Float64) -> None:
         gripper, now = self.station.gripper, system()
         middle = 0.5 * gripper.command_scale * (gripper.open_width + gripper.closed_width)
         closed = 1.0 if message.data < middle else -1.0
-        self.arm.call(lambda arm: arm.command_gripper(closed, now))
+        self.arm.tell(lambda arm: arm.command_gripper(closed, now))
 
     def _on_activate(self, request: Any, response: Any) -> Any:
         now = system()
-        self.arm.call(lambda arm: arm.set_active(bool(request.data), now))
+        self.arm.tell(lambda arm: arm.set_active(bool(request.data), now))
         response.success, response.message = True, "active" if request.data else "inactive"
         return response
 
@@ -243,7 +258,7 @@ class SimulatedArmNode(Node):
             self.get_logger().warning(f"refused: {error}")
             return
         if mark.kind == "begin":
-            self.arm.call(lambda arm: arm.begin_episode())
+            self.arm.tell(lambda arm: arm.begin_episode())
 
     def _on_reset(self, request: Any, response: Any) -> Any:
         seed = int(self.get_parameter("seed").value)
