@@ -63,9 +63,9 @@ class PegInsertionConfig(TaskConfig):
     clearance: gap between peg and hole on each side, 0.05 to 5 mm.
     chamfer: depth of the 45 degree chamfer around the mouth, 0 to 6 mm.
     hole_shift: the hole's place is drawn this far from the nominal one along x and along y, 0 to 10 cm.
-    hole_turn: and its yaw from the nominal one, 0 to 180 degrees.
+    hole_turn: and its yaw from the nominal one, 0 to 180deg [rad].
     grasp_shift: the peg's shift in the hand along the hand's x and z, 0 to 10 mm.
-    grasp_tilt: the peg's tilt in the hand about the closing axis, 0 to 30 degrees.
+    grasp_tilt: the peg's tilt in the hand about the closing axis, 0 to 30deg [rad].
     insertion_depth: of the tip under the mouth that counts as inserted, 0.1 to 30 mm; the floor is at 32 mm.
 
     A length is a number of metres or a text with a unit, such as "3mm"; an angle is a number of radians or a
