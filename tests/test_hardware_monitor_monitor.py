@@ -479,6 +479,21 @@ def test_a_black_and_a_frozen_camera(brightness: float, cause: str) -> None:
     assert tick.mode is Mode.HOLDING
 
 
+def test_two_equal_images_are_no_frozen_camera() -> None:
+    b = Bench()
+    b.announce(contract())
+    b.live()
+    b.silent = {"camera"}
+    for i in range(60):
+        b.q = b.q + np.array([0.0] * 6 + [0.009])
+        b.now += PERIOD
+        b.feed()
+        if i % 8 == 0:  # an image each 40 ms, each of them twice
+            b.monitor.on_camera(b.now, b.glimpse("wrist", digest=i))
+            b.monitor.on_camera(b.now, b.glimpse("front", digest=i // 16))
+        assert "camera_frozen" not in b.monitor.tick(b.now).causes
+
+
 def test_a_bundle_that_is_not_allowed_gets_no_further_than_assisted() -> None:
     b = Bench(allowed_bundles=lambda bundle: bundle == "promoted")
     b.announce(contract(), bundle="raw")

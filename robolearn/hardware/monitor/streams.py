@@ -27,8 +27,9 @@ TORQUE_RATE_TIME = 0.005
 FLOOD_TIME, FLOOD_FACTOR, FLOOD_SLACK = 0.25, 1.5, 3
 """So many times the announced rate, and so many requests more, may come in so many seconds."""
 
-CAMERA_MOTION = 0.05
-"""rad; while a joint turns by this much, no image stays the same to the bit."""
+CAMERA_MOTION, CAMERA_ALIKE = 0.05, 3
+"""While a joint turns by so many rad, not so many images repeat the one before to the bit. (A simulated
+camera has no noise: two images 17 ms apart may well be the same while only the wrist turns.)"""
 
 BLACK = 0.01
 """Mean brightness below which a camera sees nothing."""
@@ -209,6 +210,7 @@ class CameraStream:
         self._taken_at = 0  # by the steady clock
         self._digest: int | None = None
         self._q: list[float] = []  # where the arm was when this digest first came
+        self._alike = 0  # how often it has come since
         self._black = self._frozen = False
 
     def receive(self, now: int, clock: int, glimpse: Glimpse, q: list[float]) -> None:
@@ -218,11 +220,11 @@ class CameraStream:
         self._stamp, self._taken_at = glimpse.stamp, min(now, now - (clock - glimpse.stamp))
         self._black = not glimpse.brightness >= BLACK  # NaN is black
         if glimpse.digest != self._digest:
-            self._digest, self._q, self._frozen = glimpse.digest, q, False
+            self._digest, self._q, self._alike, self._frozen = glimpse.digest, q, 0, False
         else:
-            self._frozen = any(
-                abs(b - a) > CAMERA_MOTION for a, b in zip(self._q, q, strict=False)
-            )  # before the first joint state there is no q
+            self._alike += 1
+            moved = any(abs(b - a) > CAMERA_MOTION for a, b in zip(self._q, q, strict=False))  # no q at first
+            self._frozen = moved and self._alike >= CAMERA_ALIKE
 
     def causes(self, now: int) -> set[Cause]:
         """What is wrong now."""
