@@ -38,7 +38,8 @@ def patient_station(path: Path) -> Station:
     station = load_station("sim")
     monitor = replace(
         station.monitor,
-        state_age=0.1,
+        state_age=0.03,
+        hold=replace(station.monitor.hold, ramp_time=0.05),
         request_age=1.0,
         camera_age=2.0,
         heartbeat_timeout=2.0,
@@ -71,7 +72,7 @@ class Wire:
         self.status: MonitorStatus | None = None
         self.state: Any = None
         self.request: np.ndarray | None = None
-        """What is asked for at 50 Hz (n,) [N·m]; None asks for nothing."""
+        """What is asked for at 50 Hz (n,) [N·m], on top of a damper; None asks for nothing."""
         self.context = Context()
         rclpy.init(context=self.context, domain_id=self.domain)
         self.node = node = Node("test", context=self.context)
@@ -121,7 +122,9 @@ class Wire:
         if self.request is None:
             return
         self._heartbeats.publish(convert.heartbeat_message(Heartbeat(system(), "test")))
-        request = TorqueRequest(system(), self.station.joint_names, self.request)
+        speed = np.zeros(7) if self.state is None else self.state.velocity[:7]
+        torque = self.request - np.array(self.station.monitor.hold.damping) * speed
+        request = TorqueRequest(system(), self.station.joint_names, torque)
         self._requests.publish(convert.torque_message(request))
 
     def call(self, kind: Any, service: str, timeout: float = 30.0, **fields: Any) -> Any:
