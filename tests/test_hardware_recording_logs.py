@@ -68,8 +68,9 @@ def lines(seconds: float = 2.0, pixels: int = 16) -> Iterator[Line]:
             image = np.full((pixels, pixels, 3), i % 256, np.uint8)
             yield CAMERA, now, now - 5_000_000, encode(Picture(now - 5_000_000, "front", image))
             yield MONITOR, now, now, encode(MonitorStatus(now, "passing", "shadow"))
-    outcome = {"outcome": True, "judge": "predicate"}
-    yield EPISODE, end + 200, end, encode(EpisodeMark(end, "end", "e1", outcome))
+    outcome = {"success": False, "reason": "dropped", "seconds": seconds}
+    body = {"outcome": outcome, "judged_by": "predicate"}
+    yield EPISODE, end + 200, end, encode(EpisodeMark(end, "end", "e1", body))
 
 
 def record(directory: Path, content: list[Line], close: bool = True, **options: Any) -> Recorder:
@@ -338,12 +339,8 @@ def test_a_summary_counts_gaps_and_episodes(tmp_path: Path) -> None:
     assert (topics[STATE].gaps, round(topics[STATE].rate)) == (1, 200)
     assert topics[STATE].longest == pytest.approx(0.2)
     first, second = summary.episodes
-    assert (first.name, first.duration, first.body["outcome"], first.body["seed"]) == (
-        "e1",
-        pytest.approx(1.995, abs=1e-3),
-        True,
-        3,
-    )
+    assert (first.name, first.duration) == ("e1", pytest.approx(1.995, abs=1e-3))
+    assert (first.body["seed"], first.body["judged_by"]) == (3, "predicate")
     assert (second.name, second.begin, second.duration) == ("e2", 3.0, None)
 
 
@@ -355,6 +352,10 @@ def test_the_command_informs_and_recovers(tmp_path: Path, capsys: pytest.Capture
     assert "no end" in text
     assert run_logs(["recover", str(tmp_path / "log"), "--to", str(tmp_path / "new")]) == 0
     assert "messages" in capsys.readouterr().out
+    record(tmp_path / "whole", list(lines()))
+    assert run_logs(["info", str(tmp_path / "whole")]) == 0
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.lstrip().startswith("e1")]
+    assert row.split()[-2:] == ["dropped", "predicate"]
     assert run_logs(["info", str(tmp_path / "new"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["whole"] is True
     assert run_logs(["recover", str(tmp_path / "new")]) == 0

@@ -86,6 +86,8 @@ def show_summary(summary: LogSummary) -> None:
             episodes.add_column(name, justify="right" if name.endswith(" s") else "left")
         for episode in summary.episodes:
             duration = "no end" if episode.duration is None else f"{episode.duration:.1f}"
-            words = (str(episode.body.get(key, "")) for key in ("outcome", "judge"))
-            episodes.add_row(episode.name, f"{episode.begin:.1f}", duration, *words)
+            outcome = episode.body.get("outcome")
+            reason = outcome.get("reason", "") if isinstance(outcome, dict) else ""
+            judge = str(episode.body.get("judged_by", ""))
+            episodes.add_row(episode.name, f"{episode.begin:.1f}", duration, str(reason), judge)
         console.print(episodes)
