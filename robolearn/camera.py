@@ -114,14 +114,19 @@ class Camera:
     @property
     def rotation(self) -> NDArray[np.float64]:
         """Rotation (3, 3) that takes vectors of the optical frame to `frame`."""
-        w, x, y, z = self.quaternion
-        return np.array(
-            [
-                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-            ]
-        )
+        return rotation_matrix(self.quaternion)
+
+
+def rotation_matrix(quaternion: tuple[float, ...]) -> NDArray[np.float64]:
+    """The rotation (3, 3) of a unit quaternion (w, x, y, z)."""
+    w, x, y, z = quaternion
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 def pixel_map(required: Camera, offered: Camera) -> NDArray[np.float64]:

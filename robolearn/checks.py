@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -70,26 +70,31 @@ def share(thing: str, value: object) -> float:
 
 def length(thing: str, value: object, low: float, high: float) -> float:
     """A length from `low` to `high` [m], given in metres or as text with a unit such as "3mm"; in metres."""
-    try:
-        metres = parse_length(value)  # type: ignore[arg-type]
-    except InputError as error:
-        raise InputError(f"{thing}: {error}") from error
-    if not low <= metres <= high:
-        bounds = f"{format_length(low)} to {format_length(high)}"
-        raise InputError(f"{thing} is {value!r}, {format_length(metres)}; it must be a length from {bounds}")
-    return metres
+    return _quantity(thing, value, low, high, "a length", parse_length, format_length)
 
 
 def angle(thing: str, value: object, low: float, high: float) -> float:
     """An angle from `low` to `high` [rad], given in radians or as text such as "30deg"; in radians."""
+    return _quantity(thing, value, low, high, "an angle", parse_angle, format_angle)
+
+
+def _quantity(
+    thing: str,
+    value: object,
+    low: float,
+    high: float,
+    kind: str,
+    parse: Callable[[Any], float],
+    write: Callable[[float], str],
+) -> float:
     try:
-        radians = parse_angle(value)  # type: ignore[arg-type]
+        plain = parse(value)
     except InputError as error:
         raise InputError(f"{thing}: {error}") from error
-    if not low <= radians <= high:
-        bounds = f"{format_angle(low)} to {format_angle(high)}"
-        raise InputError(f"{thing} is {value!r}, {format_angle(radians)}; it must be an angle from {bounds}")
-    return radians
+    if not low <= plain <= high:
+        bounds = f"{write(low)} to {write(high)}"
+        raise InputError(f"{thing} is {value!r}, {write(plain)}; it must be {kind} from {bounds}")
+    return plain
 
 
 def items(thing: str, value: object) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from robolearn.camera import rotation_matrix
 from robolearn.errors import InputError
 from robolearn.hardware.arm import ArmProfile, HandBodies, Quaternion, Shape, Vector3
 
@@ -177,15 +178,9 @@ def segment_distance(a: Array, b: Array, c: Array, d: Array) -> Array:
 
 def pose(pos: Vector3, quat: Quaternion = (1.0, 0.0, 0.0, 0.0)) -> Array:
     """The homogeneous matrix (4, 4) of a position [m] and a unit quaternion wxyz."""
-    w, x, y, z = quat
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y), pos[0]],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x), pos[1]],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y), pos[2]],
-            [0.0, 0.0, 0.0, 1.0],
-        ]
-    )
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = rotation_matrix(quat), pos
+    return matrix
 
 
 def _dot(a: Array, b: Array) -> Array:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from robolearn import checks
 from robolearn.contract import Camera, Contract
 from robolearn.data.episode import Episode, software_versions
 from robolearn.envs.randomisation import CLEAN
@@ -168,7 +169,7 @@ def summarise(
         "task": bundle.task,
         "weights": bundle.weights_hash,
         "contract": bundle.contract.hash,
-        "changes": {key: _json_like(value) for key, value in changes.items()},
+        "changes": checks.json_like("changes", changes),
         "episodes": len(table),
         "seed": seed,
         "command": f"robolearn evaluate {_called(bundle)} --episodes {len(table)} --seed {seed}{words}",
@@ -296,14 +297,10 @@ def _called(bundle: Bundle) -> str:
     return bundle.path.name if bundle.path.parent == SHIPPED else os.path.relpath(bundle.path)
 
 
-def _json_like(value: Any) -> Any:
-    return json.loads(json.dumps(value, default=lambda entry: entry.__dict__))
-
-
 def _word(value: Any) -> str:
     """The value as `--set` reads it."""
     if isinstance(value, str):
         return value
     if isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value):
         return ",".join(value)
-    return json.dumps(_json_like(value), separators=(",", ":"))
+    return json.dumps(checks.json_like("changes", value), separators=(",", ":"))

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from robolearn import checks
 from robolearn.camera import Camera, angle_between, distance_between
-from robolearn.cli import parse
 from robolearn.errors import InputError, choose
 from robolearn.files import replacing
 from robolearn.hardware.arm import ArmProfile
@@ -38,6 +37,7 @@ from robolearn.hardware.calibration.sources import (
 from robolearn.hardware.calibration.station_file import Value, write_camera
 from robolearn.hardware.model import ArmModel
 from robolearn.hardware.station import Station, StationCamera, load_station, offered_camera
+from robolearn.terminal import parse
 from robolearn.units import format_length
 
 Array = NDArray[np.float64]
