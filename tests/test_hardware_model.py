@@ -62,6 +62,37 @@ def test_frames_jacobian_and_gravity_are_mujocos(name: str, payload: Payload | N
         np.testing.assert_allclose(gravity[i], data.qfrc_gravcomp[handles.dof], atol=1e-9)
 
 
+@pytest.mark.parametrize("name", ARMS)
+@pytest.mark.parametrize("payload", [None, Payload(0.7, (0.01, -0.02, 0.12))])
+def test_inertia_is_mujocos_armature_included(name: str, payload: Payload | None) -> None:
+    arm = load_arm(name)
+    model, data, handles = scene(arm, payload)
+    ours = ArmModel(arm, payload)
+    theirs = np.zeros((model.nv, model.nv))
+    q = postures(arm, 60)
+    inertia = ours.inertia(ours.frames(q))
+    data.qpos[handles.finger_qpos] = 0.5 * arm.gripper.max_width
+    for i in range(len(q)):
+        data.qpos[handles.qpos] = q[i]
+        mujoco.mj_forward(model, data)
+        mujoco.mj_fullM(model, data, theirs)
+        # MuJoCo refuses a point mass: its payload has 1e-4 kg·m² of its own
+        near = 1e-9 if payload is None else 2e-4
+        np.testing.assert_allclose(inertia[i], theirs[np.ix_(handles.dof, handles.dof)], atol=near)
+    np.testing.assert_array_equal(inertia, np.swapaxes(inertia, -1, -2))
+    assert (np.linalg.eigvalsh(inertia)[:, 0] >= 0.9 * arm.armature.min()).all()
+
+
+def test_the_inertia_of_a_point_mass_is_that_of_its_jacobian() -> None:
+    arm = load_arm("panda")
+    bare, tip = ArmModel(arm), arm.gripper.tcp
+    loaded = ArmModel(arm, Payload(2.0, tip))
+    frames = bare.frames(postures(arm, 5))
+    moved = bare.jacobian(frames)[..., :3, :]
+    added = 2.0 * np.swapaxes(moved, -1, -2) @ moved
+    np.testing.assert_allclose(loaded.inertia(frames) - bare.inertia(frames), added, atol=1e-12)
+
+
 def test_one_posture_gives_what_a_batch_gives() -> None:
     ours = ArmModel(load_arm("panda"))
     q = postures(ours.arm, 6).reshape(2, 3, 7)
@@ -71,6 +102,7 @@ def test_one_posture_gives_what_a_batch_gives() -> None:
     single = ours.frames(q[1, 2])
     np.testing.assert_array_equal(frames[1, 2], single)
     np.testing.assert_allclose(ours.gravity(frames)[1, 2], ours.gravity(single), atol=1e-12)
+    np.testing.assert_allclose(ours.inertia(frames)[1, 2], ours.inertia(single), atol=1e-12)
     np.testing.assert_allclose(ours.self_distance(capsules)[1, 2], ours.self_distance(capsules[1, 2]))
     np.testing.assert_allclose(low[1, 2], ours.extent(capsules[1, 2])[0])
     assert (low < high).all()

@@ -1,4 +1,4 @@
-"""The arm's own model, from its profile alone: where its links are, whether they touch, what carries them.
+"""The arm's own model, from its profile alone: where its links are, what they weigh, whether they touch.
 
 Everything is numpy and works on batches: joint positions of shape (..., n) give frames of shape
 (..., n + 1, 4, 4), poses of base and links in the base frame, and what follows is computed from the frames,
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from robolearn.camera import rotation_matrix
 from robolearn.errors import InputError
-from robolearn.hardware.arm import ArmProfile, HandBodies, Quaternion, Shape, Vector3
+from robolearn.hardware.arm import ArmProfile, HandBodies, Inertia, Quaternion, Shape, Vector3
 
 Array = NDArray[np.float64]
 
@@ -43,8 +43,7 @@ class _Part(NamedTuple):
     link: int
     pose: Array
     shapes: tuple[Shape, ...]
-    mass: float
-    com: Vector3
+    inertia: Inertia
 
 
 class ArmModel:
@@ -70,19 +69,21 @@ class ArmModel:
         self._fixed = np.array([pose(link.pos, link.quat) for link in arm.links])
         self._hand = pose(*arm.flange) @ pose(arm.gripper.pos, arm.gripper.quat)
         self._grip = self._hand @ pose(arm.gripper.tcp)
-        parts = [
-            _Part(i, np.eye(4), link.shapes, link.inertia.mass, link.inertia.com)
-            for i, link in enumerate(arm.links)
-        ]
+        parts = [_Part(i, np.eye(4), link.shapes, link.inertia) for i, link in enumerate(arm.links)]
         parts += _hand_parts(hand, arm.gripper.max_width, arm.n, self._hand)
         if payload is not None:
-            parts.append(_Part(arm.n, self._hand, (), payload.mass, payload.com))
+            parts.append(_Part(arm.n, self._hand, (), Inertia(payload.mass, payload.com, (0.0,) * 6)))
 
         self._mass = np.zeros(arm.n + 1)
         self._moment = np.zeros((arm.n + 1, 3))  # mass times centre, in the links' frames [kg·m]
+        self._second = np.zeros((arm.n + 1, 3, 3))  # second moment of mass, as the moment [kg·m²]
         for part in parts:
-            self._mass[part.link] += part.mass
-            self._moment[part.link] += part.mass * (part.pose @ [*part.com, 1.0])[:3]
+            mass, turn = part.inertia.mass, part.pose[:3, :3]
+            centre = (part.pose @ [*part.inertia.com, 1.0])[:3]
+            self._mass[part.link] += mass
+            self._moment[part.link] += mass * centre
+            spread = turn @ _second_moment(part.inertia) @ turn.T
+            self._second[part.link] += spread + mass * np.outer(centre, centre)
         self._carried = np.cumsum(self._mass[::-1])[::-1]  # by each joint
 
         self._ends, self.radius, self.capsule_links = _capsules(parts)
@@ -129,6 +130,33 @@ class ArmModel:
         lever = beyond[..., 1:, :2] - self._carried[1:, None] * frames[..., 1:, :2, 3]
         axes = frames[..., 1:, :2, 2]
         return GRAVITY * (axes[..., 0] * lever[..., 1] - axes[..., 1] * lever[..., 0])
+
+    def inertia(self, frames: Array) -> Array:
+        """The joint-space inertia matrix (..., n, n) [kg·m²]: links, hand, payload, and the drives' armature.
+
+        Its kinetic energy is dq·M·dq / 2. By composite rigid bodies (R. Featherstone, Rigid Body Dynamics
+        Algorithms, Springer 2008, section 6.2): what lies beyond a joint moves as one body with it.
+        """
+        turn, origin = frames[..., :3, :3], frames[..., :3, 3]
+        moment = (turn @ self._moment[:, :, None])[..., 0]
+        mixed = moment[..., :, None] * origin[..., None, :]
+        second = turn @ self._second @ np.swapaxes(turn, -1, -2) + mixed + np.swapaxes(mixed, -1, -2)
+        weight = self._mass[:, None] * origin
+        second += weight[..., :, None] * origin[..., None, :]
+        moment += weight
+        # of each joint and all beyond it, about the base's origin
+        second = np.cumsum(second[..., :0:-1, :, :], axis=-3)[..., ::-1, :, :]
+        moment = np.cumsum(moment[..., :0:-1, :], axis=-2)[..., ::-1, :]
+
+        axes, points = frames[..., 1:, :3, 2], frames[..., 1:, :3, 3]
+        sweep = np.cross(points, axes)  # velocity at the base's origin while the joint turns at 1 rad/s
+        trace = np.trace(second, axis1=-2, axis2=-1)[..., None]
+        angular = trace * axes - (second @ axes[..., None])[..., 0] + np.cross(moment, sweep)
+        linear = self._carried[1:, None] * sweep + np.cross(axes, moment)
+        # momentum of the j-th body along the i-th joint; it counts where that lies before the j-th
+        upper = np.triu(axes @ np.swapaxes(angular, -1, -2) + sweep @ np.swapaxes(linear, -1, -2))
+        whole = upper + np.swapaxes(np.triu(upper, 1), -1, -2)
+        return np.asarray(whole + np.diag(self.arm.armature))
 
     def capsules(self, frames: Array) -> Array:
         """Ends of the capsules' axes (..., c, 2, 3) [m]."""
@@ -189,13 +217,20 @@ def _dot(a: Array, b: Array) -> Array:
 
 def _hand_parts(bodies: HandBodies, width: float, link: int, hand: Array) -> list[_Part]:
     """Hand and fingers; the fingers stand open, `width` apart [m], as far out as they come."""
-    parts = [_Part(link, hand, bodies.hand_shapes, bodies.hand.mass, bodies.hand.com)]
+    parts = [_Part(link, hand, bodies.hand_shapes, bodies.hand)]
     x, y, z = bodies.finger_base
     pad = Shape("box", bodies.pad.size, bodies.pad.pos, (1.0, 0.0, 0.0, 0.0), bodies.pad.rgba)
     for side, quat in ((0.5, (1.0, 0.0, 0.0, 0.0)), (-0.5, (0.0, 0.0, 0.0, 1.0))):
         where = hand @ pose((x, y + side * width, z), quat)
-        parts.append(_Part(link, where, (*bodies.finger_shapes, pad), bodies.finger.mass, bodies.finger.com))
+        parts.append(_Part(link, where, (*bodies.finger_shapes, pad), bodies.finger))
     return parts
+
+
+def _second_moment(inertia: Inertia) -> Array:
+    """The integral of x xᵀ over a body's mass, about its centre (3, 3) [kg·m²]; x are its own axes."""
+    xx, yy, zz, xy, xz, yz = inertia.tensor
+    tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    return 0.5 * float(np.trace(tensor)) * np.eye(3) - tensor
 
 
 def _capsules(parts: list[_Part]) -> tuple[Array, Array, NDArray[np.intp]]:
