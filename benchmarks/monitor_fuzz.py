@@ -52,7 +52,7 @@ class Adversary:
     def __init__(self, station: Station, seed: int) -> None:
         self.station = station
         self.rng = np.random.default_rng(seed)
-        self.monitor = Monitor(station, allowed_bundles=lambda bundle: bundle != "forbidden")
+        self.monitor = Monitor(station, allowed_bundles=lambda bundle, contract: bundle != "forbidden")
         p = limiter_parameters(station.arm, station.monitor.rate)
         self.tau_max, self.dtau = np.array(p.tau_max), np.array(p.dtau)
         self.now = SECOND

@@ -495,7 +495,7 @@ def test_two_equal_images_are_no_frozen_camera() -> None:
 
 
 def test_a_bundle_that_is_not_allowed_gets_no_further_than_assisted() -> None:
-    b = Bench(allowed_bundles=lambda bundle: bundle == "promoted")
+    b = Bench(allowed_bundles=lambda bundle, contract: bundle == "promoted")
     b.announce(contract(), bundle="raw")
     b.step(2)
     answer = b.monitor.set_authority(b.now, Authority.AUTONOMOUS, "x")

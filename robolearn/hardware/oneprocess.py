@@ -22,6 +22,7 @@ from robolearn.hardware.limiter import CAUSES
 from robolearn.hardware.model import ArmModel
 from robolearn.hardware.monitor import glimpse
 from robolearn.hardware.monitor.monitor import Monitor, Tick
+from robolearn.hardware.monitor.promoted import promoted_bundles
 from robolearn.hardware.monitor.states import Authority, Mode
 from robolearn.hardware.monitor.watchdog import Watchdog
 from robolearn.hardware.recording import topics
@@ -107,7 +108,9 @@ class OneProcess:
             joint_names=station.joint_names,
             **(simulation or {}),
         )
-        self.monitor, self.watchdog = Monitor(station), Watchdog(station)
+        self._promoted = promoted_bundles(station)
+        self.monitor = Monitor(station, allowed_bundles=self._promoted)
+        self.watchdog = Watchdog(station)
         self.monitor.announce(bundle.contract)
         env = self.arm.env
         plan = EpisodePlan(
@@ -144,6 +147,8 @@ class OneProcess:
         Raises:
             RuntimeError: the arm does not get home, for the monitor does not let it; says why.
         """
+        if self._promoted is not None:
+            self._promoted.refresh()
         self.arm.reset_episode(seed, self.now)
         self._grip = None
         self.episodes.start(seed)

@@ -340,6 +340,11 @@ class MonitorSettings:
     deadline_misses: int = whole(
         "Ticks in a row, each more than a period late, that stop the arm.", "-", 1, 100, default=3
     )
+    registry: str = text(
+        "Directory of the registry whose promoted bundles alone may run autonomously; relative to this file. "
+        "Without one every bundle may.",
+        default="",
+    )
     hold: HoldSettings = mapping(HoldSettings, "How the arm is stopped and held.")
     assisted: AssistedSettings = mapping(AssistedSettings, "What the authority `assisted` permits.")
 

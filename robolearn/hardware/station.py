@@ -291,6 +291,8 @@ def save_station(station: Station, path: Path) -> None:
     values = plain(station)
     if station.arm_name not in arm_names():
         values["arm"] = str((station.path.parent / Path(station.arm_name).expanduser()).resolve())
+    if registry := station.monitor.registry:
+        values["monitor"]["registry"] = str((station.path.parent / Path(registry).expanduser()).resolve())
     with replacing(path) as temporary:
         temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

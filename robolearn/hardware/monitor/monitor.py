@@ -109,13 +109,14 @@ class Monitor:
         station: Station,
         *,
         watchdog: bool = True,
-        allowed_bundles: Callable[[str], bool] | None = None,
+        allowed_bundles: Callable[[str, str], bool] | None = None,
     ) -> None:
         """
         Args:
             station: the arm where it stands.
             watchdog: hold the arm while no watchdog says that it is there.
-            allowed_bundles: tells whether a bundle, by its hash, may run autonomously; None allows every one.
+            allowed_bundles: tells whether a bundle may run autonomously, by its hash and its contract's; None
+                allows every one.
 
         Raises:
             InputError: the arm's profile has no links to make a model of.
@@ -338,7 +339,9 @@ class Monitor:
                 self._in_force = self._contracts[beat.contract]
             else:
                 causes.add(Cause.CONTRACT)
-        if self._allowed is not None and not all(self._allowed(beat.bundle) for beat in policies):
+        if self._allowed is not None and not all(
+            self._allowed(beat.bundle, beat.contract) for beat in policies
+        ):
             causes.add(Cause.BUNDLE)
         # Whoever announces no contract, homing for instance, may ask at every tick.
         rates = [self._control_rates.get(beat.contract, self.station.monitor.rate) for beat in alive]

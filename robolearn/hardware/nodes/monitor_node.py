@@ -34,6 +34,7 @@ from robolearn.contract import Contract
 from robolearn.errors import InputError
 from robolearn.hardware.model import ArmModel
 from robolearn.hardware.monitor.monitor import Answer, Monitor, Tick
+from robolearn.hardware.monitor.promoted import promoted_bundles
 from robolearn.hardware.monitor.states import Authority, Mode, Motion
 from robolearn.hardware.nodes import convert, names
 from robolearn.hardware.nodes.common import (
@@ -78,7 +79,8 @@ class MonitorNode(Node):
         super().__init__(names.MONITOR, namespace=names.NAMESPACE)
         self.station = station = station_parameter(self)
         watchdog = bool(self.declare_parameter("watchdog", True).value)
-        self.monitor = Monitor(station, watchdog=watchdog)
+        self._promoted = promoted_bundles(station)
+        self.monitor = Monitor(station, watchdog=watchdog, allowed_bundles=self._promoted)
         self._model = None if station.arm.compensates_gravity else ArmModel(station.arm)
         self._state: JointState | None = None
         self._requested_stamp = 0
@@ -164,6 +166,10 @@ class MonitorNode(Node):
         self.monitor.on_button(steady(), bool(message.data))
 
     def _look_around(self) -> None:
+        if self._promoted is not None:
+            self._promoted.refresh()
+            if self._promoted.trouble:
+                self.get_logger().error(self._promoted.trouble, throttle_duration_sec=5.0)
         found = Counter(
             (info.node_name, info.node_namespace)
             for info in self.get_publishers_info_by_topic(self.station.controller.command_topic)
