@@ -31,6 +31,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def flush_directory(path: Path) -> None:
+    """Wait until the disk has what a directory lists: which names there are, and what they stand for."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def check_writable(folder: Path) -> None:
     """Look whether a file can be written in a folder, which is made if there is none: before the long work.
 

@@ -30,6 +30,7 @@ import robolearn
 from robolearn import checks
 from robolearn.contract import Contract
 from robolearn.errors import InputError, choose
+from robolearn.files import flush_directory
 from robolearn.policies.card import card_text
 from robolearn.policies.visuomotor import Visuomotor, VisuomotorConfig
 
@@ -327,7 +328,7 @@ def _write_all(
         temporary.mkdir()
         for name, content in files.items():
             _write(temporary / name, content)
-        _flush_directory(temporary)
+        flush_directory(temporary)
         _swap(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -338,14 +339,6 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _previous(path: Path) -> Path:
@@ -359,5 +352,5 @@ def _swap(new: Path, path: Path) -> None:
         shutil.rmtree(previous, ignore_errors=True)
         path.rename(previous)
     new.rename(path)
-    _flush_directory(path.parent)
+    flush_directory(path.parent)
     shutil.rmtree(previous, ignore_errors=True)
