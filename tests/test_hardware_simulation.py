@@ -262,6 +262,33 @@ def test_next_arrival_is_when_something_arrives(arm: SimulatedArm) -> None:
         assert arm.advance(arrival)
 
 
+def test_skipped_time_leaves_the_arm_where_it_was(arm: SimulatedArm) -> None:
+    arm.command(SIDE, time_of(arm))
+    go(arm, 52 * MS)
+    before, at = q(arm), time_of(arm)
+    arm.skip(at - MS)  # it is past
+    assert time_of(arm) == at
+    arm.skip(at + SECOND + 100)
+    assert time_of(arm) == at + SECOND + 100
+    np.testing.assert_array_equal(q(arm), before)
+    came = joints(go(arm, 100 * MS))
+    stamps = [state.stamp for state in came if state.stamp > at + SECOND]
+    assert len(stamps) in (18, 19, 20)
+    np.testing.assert_array_equal(np.diff(stamps), 5 * MS)
+    assert not [state for state in came if at < state.stamp <= at + SECOND]
+
+
+def test_warming_up_leaves_nothing_behind(arm: SimulatedArm) -> None:
+    fresh = SimulatedArm(TASK, timing=TIMING)
+    fresh.warm_up()
+    np.testing.assert_array_equal(q(fresh), q(arm))
+    fresh.skip(5 * SECOND)
+    messages = fresh.advance(6 * SECOND)
+    assert {type(message) for message in messages} == {JointState, Picture}
+    assert min(message.stamp for message in messages) >= 5 * SECOND
+    fresh.close()
+
+
 def test_a_wrench_is_sent_where_it_is_measured() -> None:
     arm = SimulatedArm(TASK, timing=WireTiming(wrench=True))
     wrenches = [message for message in arm.advance(50 * MS) if isinstance(message, Wrench)]

@@ -16,12 +16,9 @@ An episode is judged from its mark on: the arm hears the episode runner's.
 
 from __future__ import annotations
 
+import gc
 import json
-import queue
 import sys
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Any
 
@@ -36,6 +33,7 @@ from robolearn import checks
 from robolearn.errors import InputError
 from robolearn.hardware.faults import Fault
 from robolearn.hardware.nodes import convert, names
+from robolearn.hardware.nodes.arm_thread import ArmThread
 from robolearn.hardware.nodes.common import (
     EXACT,
     LATCHED,
@@ -51,94 +49,7 @@ from robolearn.hardware.nodes.common import (
 from robolearn.hardware.oneprocess import wire_timing
 from robolearn.hardware.recording import topics
 from robolearn.hardware.simulation import Message, SimulatedArm
-from robolearn.hardware.wire import SECOND, JointState, Picture
-
-SLICE = SECOND // 500
-"""The arm's thread never sleeps longer than that [ns]: what arrives meanwhile waits so long at most."""
-
-PATIENCE = 60.0
-"""A call to the arm's thread that takes longer has failed [s]; compiling a scene takes seconds."""
-
-
-Call = Callable[[SimulatedArm], Any]
-
-
-class ArmThread:
-    """Owns a simulated arm: OpenGL wants it made, used and closed by one thread.
-
-    Args:
-        make: makes it.
-        publish: called with every message when it arrives.
-        watch: called with the arm after each piece of time.
-
-    Attributes:
-        failure: what went wrong, if anything did.
-    """
-
-    def __init__(
-        self,
-        make: Callable[[], SimulatedArm],
-        publish: Callable[[Message], None],
-        watch: Callable[[SimulatedArm], None],
-    ) -> None:
-        self._make, self._publish, self._watch = make, publish, watch
-        self._calls: queue.SimpleQueue[tuple[Call, Future[Any]]] = queue.SimpleQueue()
-        self._made: Future[None] = Future()
-        self.failure: BaseException | None = None
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="arm", daemon=True)
-        self._thread.start()
-        self._made.result()
-
-    def call(self, function: Call) -> Future[Any]:
-        """Let the thread call `function` with the arm, between two pieces of time."""
-        future: Future[Any] = Future()
-        self._calls.put((function, future))
-        return future
-
-    def tell(self, function: Call) -> None:
-        """The same where nobody waits for the answer; what goes wrong ends the node."""
-        self.call(function).add_done_callback(self._note)
-
-    def _note(self, done: Future[Any]) -> None:
-        self.failure = self.failure or done.exception()
-
-    def close(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        self._thread.join(5.0)
-
-    def _run(self) -> None:
-        try:
-            arm = self._make()
-        except BaseException as error:
-            self._made.set_exception(error)
-            return
-        self._made.set_result(None)
-        try:
-            while not self._stop.is_set():
-                for message in arm.advance(system()):
-                    self._publish(message)
-                self._watch(arm)
-                wait = min(arm.next_arrival() - system(), SLICE) / SECOND
-                self._serve(arm, max(wait, 0.0))
-        except Exception as error:
-            self.failure = error
-        finally:
-            arm.close()
-
-    def _serve(self, arm: SimulatedArm, wait: float) -> None:
-        """Do what was called for; wait for it so long [s] at most."""
-        while True:
-            try:
-                function, future = self._calls.get(timeout=wait) if wait else self._calls.get_nowait()
-            except queue.Empty:
-                return
-            wait = 0.0
-            try:
-                future.set_result(function(arm))
-            except Exception as error:
-                future.set_exception(error)
+from robolearn.hardware.wire import JointState, Picture
 
 
 class SimulatedArmNode(Node):
@@ -173,7 +84,6 @@ class SimulatedArmNode(Node):
             )
 
         self.arm = ArmThread(make, self._publish, self._watch)
-        self._tasks.publish(String(data=json.dumps(self.arm.call(_about).result(PATIENCE))))
         self.create_subscription(
             Float64MultiArray, station.controller.command_topic, self._on_command, LATEST
         )
@@ -184,8 +94,12 @@ class SimulatedArmNode(Node):
         if station.controller.deactivation == "set_bool":
             self.create_service(SetBool, station.controller.deactivation_service, self._on_activate)
         self.create_service(Trigger, "~/reset_episode", self._on_reset)
-        every(self, 0.1, self._check)
         self.create_service(Trigger, "~/clear_faults", self._on_clear)
+        every(self, 0.1, self._check)
+        self._tasks.publish(String(data=json.dumps(self.arm.call(_about))))
+        gc.collect()
+        gc.freeze()  # what is here stays: the collector need not look at it between two joint states
+        self.arm.begin()
         self.get_logger().info(f"the simulated arm is at task {task!r}")
 
     def _task(self) -> tuple[str, dict[str, Any]]:
@@ -262,7 +176,7 @@ class SimulatedArmNode(Node):
 
     def _on_reset(self, request: Any, response: Any) -> Any:
         seed = int(self.get_parameter("seed").value)
-        self.arm.call(lambda arm: arm.reset_episode(seed, system())).result(PATIENCE)
+        self.arm.call(lambda arm: _reset(arm, seed))
         self.set_parameters([type(self.get_parameter("seed"))("seed", value=seed + 1)])
         response.success, response.message = True, str(seed)
         return response
@@ -271,13 +185,13 @@ class SimulatedArmNode(Node):
         try:
             words = checks.mapping("a fault", checks.parse_json("a fault", message.data))
             fault = Fault(**words)
-            self.arm.call(lambda arm: arm.inject(fault)).result(PATIENCE)
+            self.arm.call(lambda arm: arm.inject(fault))
             self.get_logger().warning(f"from now on: {message.data}")
         except (InputError, TypeError) as error:
             self.get_logger().error(f"refused: {error}")
 
     def _on_clear(self, request: Any, response: Any) -> Any:
-        self.arm.call(lambda arm: arm.faults.clear()).result(PATIENCE)
+        self.arm.call(lambda arm: arm.faults.clear())
         response.success, response.message = True, "nothing goes wrong any more"
         return response
 
@@ -290,6 +204,12 @@ def _about(arm: SimulatedArm) -> dict[str, Any]:
         "gripper": 1.0 if env.starts_closed else -1.0,
         "seconds": env.config.episode_seconds,
     }
+
+
+def _reset(arm: SimulatedArm, seed: int) -> None:
+    """It may take longer than a joint state may be old: the arm stands still meanwhile."""
+    arm.reset_episode(seed, system())
+    arm.skip(system())
 
 
 def main() -> int:
