@@ -172,6 +172,15 @@ def test_a_network_may_see_no_pictures() -> None:
         np.testing.assert_allclose(actions[-1], forward(made, seen), atol=1e-5)
 
 
+def test_a_network_may_predict_no_state() -> None:
+    made = Visuomotor(VisuomotorConfig(channels=(4, 6), hidden=16), CAMERAS, CHANNELS, 0, 8)
+    assert "pose" not in {name.split(".")[0] for name in made.state_dict()}
+    batch = window(made, episode(1))
+    action, state = made(batch)
+    assert (action.shape, state.shape) == ((1, 8), (1, 0))
+    assert made.encode(batch).shape == (1, made.features)
+
+
 def test_the_gripper_opens_or_closes_and_torques_are_in_their_units() -> None:
     made, (observation,) = network(), episode(1)
     with torch.no_grad():

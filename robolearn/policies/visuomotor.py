@@ -117,7 +117,7 @@ class Visuomotor(nn.Module):
         config: its size.
         cameras: name to (height, width).
         channels: joint readings: name to size.
-        state: size k of the privileged state that it predicts.
+        state: size k of the privileged state that it predicts; 0 where nobody knows one.
         action: size a of an action, the gripper's last.
     """
 
@@ -147,13 +147,17 @@ class Visuomotor(nn.Module):
             features = points + readings + memory
         else:
             features = points + config.history * readings
-        self.pose = nn.Sequential(
-            nn.Linear(features, config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, config.hidden),
-            nn.ReLU(),
-            nn.Linear(config.hidden, state),
-        )
+        self.features = features
+        """Numbers in what `encode` gives."""
+        self.pose: nn.Sequential | None = None
+        if state:
+            self.pose = nn.Sequential(
+                nn.Linear(features, config.hidden),
+                nn.ReLU(),
+                nn.Linear(config.hidden, config.hidden),
+                nn.ReLU(),
+                nn.Linear(config.hidden, state),
+            )
         width = features + state
         layers: list[nn.Module] = []
         for _ in range(config.layers):
@@ -181,11 +185,26 @@ class Visuomotor(nn.Module):
         Returns:
             actions (B, a), the last entry a logit of closing the gripper, and privileged states (B, k).
         """
+        return self.decide(self.encode(observation))
+
+    def encode(self, observation: dict[str, Tensor]) -> Tensor:
+        """What the layers after the convolutions are told of a batch of observations: (B, features).
+
+        Args:
+            observation: as `forward` takes it.
+        """
         if not self.config.recurrent:
-            return self._decide([*self._points(observation), self._readings(observation).flatten(1)])
+            return torch.cat([*self._points(observation), self._readings(observation).flatten(1)], 1)
         pictures = {name: observation[name].flatten(0, 1) for name in self.cameras}
         points = [entry.unflatten(0, (-1, self.config.history)) for entry in self._points(pictures)]
-        return self._decide(self._recall(torch.cat([*points, self._readings(observation)], 2)))
+        return self._recall(torch.cat([*points, self._readings(observation)], 2))
+
+    def decide(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What `forward` returns, from what `encode` gave."""
+        if self.pose is None:
+            return self.control(features), features.new_zeros(len(features), 0)
+        pose = self.pose(features)
+        return self.control(torch.cat([features, pose], 1)), pose
 
     @torch.no_grad()
     def act(self, observation: dict[str, Array]) -> NDArray[np.float32]:
@@ -201,9 +220,10 @@ class Visuomotor(nn.Module):
         self._remember(batch)
         window = torch.stack(tuple(self._seen), 1)
         recurrent = self.config.recurrent
-        normalised, _ = self._decide(
-            self._recall(window) if recurrent else [*self._points(batch), window.flatten(1)]
+        features = (
+            self._recall(window) if recurrent else torch.cat([*self._points(batch), window.flatten(1)], 1)
         )
+        normalised, _ = self.decide(features)
         action = (normalised[0] * self.action_scale + self.action_mean).cpu().numpy()
         action[-1] = 1.0 if float(normalised[0, -1]) > 0 else -1.0
         return np.asarray(action, np.float32)
@@ -241,12 +261,7 @@ class Visuomotor(nn.Module):
         readings = torch.cat([observation[name].float() for name in self.channels], -1)
         return (readings - self.reading_mean) / self.reading_scale
 
-    def _recall(self, window: Tensor) -> list[Tensor]:
+    def _recall(self, window: Tensor) -> Tensor:
         """The latest of a window of points and readings (B, history, m), and the memory of the whole."""
         memory, _ = self.recurrence(window)
-        return [window[:, -1], memory[:, -1]]
-
-    def _decide(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        joined = torch.cat(features, 1)
-        pose = self.pose(joined)
-        return self.control(torch.cat([joined, pose], 1)), pose
+        return torch.cat([window[:, -1], memory[:, -1]], 1)
