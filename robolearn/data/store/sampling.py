@@ -43,6 +43,9 @@ class TransitionBatch:
         bootstrap: what the value of `next_observation` counts: discount^k after k steps, 0 where the task
             ended, (B,).
         next_observation: what followed the last of the steps.
+        next_action: what was sent then, (B, a); zeros where the episode was over.
+        followed: whether anything was sent then, (B,).
+        outcome: discounted sum of the rewards from this step to the episode's end, (B,).
         weight: importance weight, (B,); 1 unless the batch was drawn with a correction.
         index: of the transitions in their source, (B,), for `set_weights`.
     """
@@ -54,6 +57,9 @@ class TransitionBatch:
     reward: Floats
     bootstrap: Floats
     next_observation: dict[str, Array]
+    next_action: Floats
+    followed: NDArray[np.bool_]
+    outcome: Floats
     weight: Floats
     index: Indices
 
@@ -221,18 +227,22 @@ class Transitions:
         row, left = self._first[episode] + step, self._steps[episode] - step
         ahead = np.minimum(left, self.n_step)
         ends = left <= self.n_step
-        reward = np.where(ends & self._success[episode], self.discount ** (left - 1.0), 0.0)
+        outcome = np.where(self._success[episode], self.discount ** (left - 1.0), 0.0)
         bootstrap = np.where(ends & self._terminated[episode], 0.0, self.discount**ahead)
         action, requested, altered = self._actions(row, episode)
+        next_action, _, _ = self._actions(row + ahead, episode)
         now, then = self._observe(np.stack([row, row + ahead]), self._first[episode])
         return TransitionBatch(
             observation=now,
             action=action,
             requested=requested,
             altered=altered,
-            reward=reward.astype(np.float32),
+            reward=np.where(ends, outcome, 0.0).astype(np.float32),
             bootstrap=bootstrap.astype(np.float32),
             next_observation=then,
+            next_action=next_action,
+            followed=ahead < left,
+            outcome=outcome.astype(np.float32),
             weight=self._importance(index, correction),
             index=index,
         )
