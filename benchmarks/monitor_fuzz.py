@@ -21,7 +21,8 @@ import numpy as np
 
 from robolearn.hardware.limiter import limiter_parameters
 from robolearn.hardware.monitor.glimpse import Glimpse
-from robolearn.hardware.monitor.monitor import Monitor, Tick
+from robolearn.hardware.monitor.decisions import Tick
+from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.states import Authority, Motion
 from robolearn.hardware.settings import WrenchSettings
 from robolearn.hardware.station import Station, load_station

@@ -9,7 +9,8 @@ import numpy as np
 
 from robolearn.contract import Contract
 from robolearn.hardware.monitor.glimpse import Glimpse
-from robolearn.hardware.monitor.monitor import Monitor, Tick
+from robolearn.hardware.monitor.decisions import Tick
+from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.states import Authority, Mode
 from robolearn.hardware.station import Station, load_station
 from robolearn.hardware.wire import Heartbeat, JointState, TorqueRequest

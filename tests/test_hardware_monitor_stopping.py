@@ -81,7 +81,7 @@ def test_the_arm_comes_to_rest_and_is_held_with_a_load_that_nobody_knows(name: s
     for _ in range(100):
         move = arm.tick()
     assert move is Motion.HOLD
-    anchor = np.array(arm.monitor._holder.anchor)
+    anchor = np.array(arm.monitor.output.holder.anchor)
     for _ in range(300):
         assert arm.tick() is Motion.HOLD
     assert np.abs(arm.plant.q - anchor).max() < 0.05
@@ -114,7 +114,7 @@ def test_without_a_state_an_arm_whose_weight_we_carry_keeps_its_last_weight() ->
     for _ in range(60):
         arm.tick()
     assert not arm.monitor.state.deactivated
-    np.testing.assert_array_equal(arm.torque, arm.monitor._gravity)
+    np.testing.assert_array_equal(arm.torque, arm.monitor.output.gravity)
     assert np.abs(arm.torque).max() > 5.0
 
 
@@ -137,7 +137,7 @@ def test_the_watchdog_takes_over_from_a_dead_monitor_in_time() -> None:
     assert took_at is not None
     assert took_at - died_at <= 50 * STEP
     assert np.abs(plant.dq).max() < 0.01
-    assert np.abs(plant.q - np.array(watchdog._holder.anchor)).max() < 0.05
+    assert np.abs(plant.q - np.array(watchdog.output.holder.anchor)).max() < 0.05
     assert arm.peak < arm.speed + 0.4
 
 

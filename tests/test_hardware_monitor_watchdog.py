@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 from monitoring import PERIOD, N, station
 
-from robolearn.hardware.monitor.watchdog import Watch, Watchdog
+from robolearn.hardware.monitor.decisions import Watch
+from robolearn.hardware.monitor.watchdog import Watchdog
 from robolearn.hardware.station import Station
 from robolearn.hardware.wire import JointState
 

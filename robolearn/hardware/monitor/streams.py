@@ -272,3 +272,30 @@ class Senders:
         if sum(beat.bundle != "" for beat in alive) > 1:
             causes.add(Cause.TWO_POLICIES)
         return causes
+
+
+class Pace:
+    """The monitor's own ticks."""
+
+    def __init__(self, station: Station) -> None:
+        self._period = SECOND / station.monitor.rate
+        self._tolerated = station.monitor.deadline_misses
+        self._last: int | None = None
+        self._misses = 0
+
+    def tick(self, now: int) -> set[Cause]:
+        """A tick begins; what is wrong with its time."""
+        last, self._last = self._last, now
+        if last is None:
+            return set()
+        if now < last:
+            return {Cause.CLOCK_JUMP}
+        if now - last <= 2.0 * self._period:
+            self._misses = 0
+            return set()
+        self._misses += 1
+        return {Cause.DEADLINE}
+
+    def causes(self) -> set[Cause]:
+        """What is wrong now."""
+        return {Cause.OVERLOAD} if self._misses >= self._tolerated else set()

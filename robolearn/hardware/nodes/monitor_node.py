@@ -33,7 +33,8 @@ from std_srvs.srv import SetBool, Trigger
 from robolearn.contract import Contract
 from robolearn.errors import InputError
 from robolearn.hardware.model import ArmModel
-from robolearn.hardware.monitor.monitor import Answer, Monitor, Tick
+from robolearn.hardware.monitor.decisions import Answer, Tick
+from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.promoted import promoted_bundles
 from robolearn.hardware.monitor.states import Authority, Mode, Motion
 from robolearn.hardware.nodes import convert, names
