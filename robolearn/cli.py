@@ -10,13 +10,19 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from robolearn import __version__
 from robolearn.errors import InputError, choose
 from robolearn.terminal import parse, print_table
 
-COMMANDS: dict[str, Callable[[list[str]], int]] = {}
+Command = Callable[[list[str]], int]
+
+HELP = ("-h", "--help", "help")
+
+COMMANDS: dict[str, Command] = {}
+DATA_COMMANDS: dict[str, Command] = {}
+"""What follows `robolearn data`."""
 
 _HELP = """\
 usage: robolearn COMMAND [options]
@@ -29,11 +35,32 @@ commands:
 `robolearn COMMAND --help` explains a command; `robolearn --version` prints the version.
 """
 
+_DATA_HELP = """\
+usage: robolearn data COMMAND [options]
 
-def command(function: Callable[[list[str]], int]) -> Callable[[list[str]], int]:
+Training stores: what is in them, and what brings episodes in and out.
+
+commands:
+{commands}
+
+`robolearn data COMMAND --help` explains a command.
+"""
+
+
+def command(function: Command) -> Command:
     """Make `function` the subcommand of its name (an underscore becomes a hyphen)."""
-    COMMANDS[function.__name__.replace("_", "-")] = function
+    COMMANDS[_name(function)] = function
     return function
+
+
+def data_command(function: Command) -> Command:
+    """The same for `robolearn data`; the name of `data_info` there is "info"."""
+    DATA_COMMANDS[_name(function).removeprefix("data-")] = function
+    return function
+
+
+def _name(function: Command) -> str:
+    return function.__name__.replace("_", "-")
 
 
 @command
@@ -135,15 +162,40 @@ def calibrate(arguments: list[str]) -> int:
     return run_calibrate(arguments)
 
 
-def _help() -> str:
-    width = max(map(len, COMMANDS)) + 2
-    lines = [f"  {name:<{width}}{(run.__doc__ or '').splitlines()[0]}" for name, run in COMMANDS.items()]
-    return _HELP.format(commands="\n".join(lines))
+@command
+def data(arguments: list[str]) -> int:
+    """Fill training stores and look into them: `robolearn data --help` lists how."""
+    if not arguments or arguments[0] in HELP:
+        print(_help(_DATA_HELP, DATA_COMMANDS), end="")
+        return 0 if arguments else 2
+    return DATA_COMMANDS[choose("data command", arguments[0], DATA_COMMANDS)](arguments[1:])
+
+
+@data_command
+def data_info(arguments: list[str]) -> int:
+    """Print what is in a store: episodes by task, policy and outcome, and how large it is."""
+    from robolearn.data.store.store_commands import run_info
+
+    return parse("data info", run_info, arguments)
+
+
+@data_command
+def data_verify(arguments: list[str]) -> int:
+    """Compare every byte of a store with its checksums; exit status 1 where one differs."""
+    from robolearn.data.store.store_commands import run_verify
+
+    return parse("data verify", run_verify, arguments)
+
+
+def _help(text: str, commands: Mapping[str, Command]) -> str:
+    width = max(map(len, commands)) + 2
+    lines = [f"  {name:<{width}}{(run.__doc__ or '').splitlines()[0]}" for name, run in commands.items()]
+    return text.format(commands="\n".join(lines))
 
 
 def _run(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(_help(), end="")
+    if not words or words[0] in HELP:
+        print(_help(_HELP, COMMANDS), end="")
         return 0 if words else 2
     if words[0] == "--version":
         print(__version__)

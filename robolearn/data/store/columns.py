@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from robolearn.data.store.layout import ColumnKind
 from robolearn.errors import InputError
+from robolearn.files import flush_directory
 
 Array = NDArray[Any]
 Rows = NDArray[np.int64]
@@ -125,10 +127,11 @@ class ColumnWriter:
     def __init__(self, folder: Path, per_shard: int, rows: int) -> None:
         self._folder, self._per_shard, self._rows = folder, per_shard, rows
         self._files: dict[tuple[int, ColumnKind], int] = {}
+        self._changed: set[Path] = set()  # folders that list more than the disk knows
 
-    def write(self, kind: ColumnKind, array: Array) -> None:
-        """Put rows behind the committed ones."""
-        first, done = self._rows, 0
+    def write(self, kind: ColumnKind, array: Array, first: int) -> None:
+        """Put rows from number `first` on, behind the committed ones."""
+        done = 0
         for shard, begin, end in pieces(first, first + len(array), self._per_shard):
             offset = len(header_of(kind, 0)) + begin * kind.row_bytes
             data = array[done : done + end - begin].data.cast("B")
@@ -142,8 +145,10 @@ class ColumnWriter:
         """Give every open file its rows up to `stop`, zeros where none were written; wait for the disk."""
         for shard, kind in self._files:
             self._resize(shard, kind, stop)
-        for file in self._files.values():
-            os.fsync(file)
+        with ThreadPoolExecutor(len(self._files)) as pool:  # the disk takes what waits together in one go
+            list(pool.map(os.fsync, self._files.values()))
+        while self._changed:
+            flush_directory(self._changed.pop())
 
     def settle(self, rows: int) -> None:
         """So many rows are committed: headers and sizes say so, and full shards are let go."""
@@ -191,8 +196,8 @@ class ColumnWriter:
         if (shard, kind) not in self._files:
             path = shard_path(self._folder, shard, kind)
             if not path.parent.exists():
-                path.parent.mkdir(parents=True)
-                sync_folder(path.parent.parent)
+                path.parent.mkdir()
+                self._changed.add(path.parent.parent)
             new = not path.exists()
             # With no committed row in the shard, whatever is in the file is of a writer that was killed.
             fresh = os.O_TRUNC if self._in_shard(shard, self._rows) == 0 else 0
@@ -201,14 +206,5 @@ class ColumnWriter:
             if new or fresh:
                 os.pwrite(file, header_of(kind, 0), 0)
             if new:
-                sync_folder(path.parent)
+                self._changed.add(path.parent)
         return self._files[shard, kind]
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's list of names to the disk."""
-    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

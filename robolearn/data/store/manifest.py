@@ -138,6 +138,10 @@ class EpisodeRow:
         """The row behind its last one."""
         return self.first + self.steps + 1
 
+    def rows_of(self, column: str) -> int:
+        """How many of its rows are filled in a column: one an observation, or one an action."""
+        return self.steps + (column == "stamps" or column.startswith("observations/"))
+
 
 COLUMNS = (
     "number",
@@ -193,8 +197,7 @@ class Manifest:
         """Write an empty one into a folder that has none."""
         database = sqlite3.connect(folder / NAME, isolation_level=None)
         database.execute("PRAGMA journal_mode = WAL")
-        database.executescript(SCHEMA)
-        database.execute("INSERT INTO store VALUES (?)", (shard_bytes,))
+        database.executescript(f"BEGIN; {SCHEMA} INSERT INTO store VALUES ({shard_bytes}); COMMIT;")
         database.close()
 
     # --- reading ------------------------------------------------------------------------------------------
@@ -271,14 +274,17 @@ class Manifest:
                 raise
 
     def set_shape(self, per_shard: int, layout: Mapping[str, str]) -> None:
-        self._database.execute("INSERT INTO shape VALUES (?, ?)", (per_shard, json.dumps(layout)))
+        """Say the shape, once and for all."""
+        if self.shape() is None:
+            self._database.execute("INSERT INTO shape VALUES (?, ?)", (per_shard, json.dumps(layout)))
 
     def add_kind(self, kind: ColumnKind) -> None:
-        self._database.execute(
-            "INSERT INTO columns VALUES (?, ?, ?)", (kind.name, kind.dtype, json.dumps(kind.shape))
-        )
+        """Name a column, unless it is known."""
+        values = (kind.name, kind.dtype, json.dumps(kind.shape))
+        self._database.execute("INSERT OR IGNORE INTO columns VALUES (?, ?, ?)", values)
 
     def add_contract(self, content: str, text: str) -> None:
+        """Keep a contract's JSON, unless it is known."""
         self._database.execute("INSERT OR IGNORE INTO contracts VALUES (?, ?)", (content, text))
 
     def add_episode(self, values: Mapping[str, Any]) -> None:

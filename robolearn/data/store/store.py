@@ -13,33 +13,26 @@ transaction of the manifest makes them count: whatever happens, a store holds wh
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from robolearn import checks
 from robolearn.contract import Contract
-from robolearn.data.episode import Episode, Outcome, Source
-from robolearn.data.store.columns import ColumnReader, ColumnWriter, sync_folder
-from robolearn.data.store.layout import ColumnKind, columns_of, gaps_between, layout_of
+from robolearn.data.episode import Episode, Outcome
+from robolearn.data.store.adding import LOCK, Adder
+from robolearn.data.store.columns import ColumnReader
+from robolearn.data.store.layout import ColumnKind
 from robolearn.data.store.manifest import EpisodeRow, Manifest, Query
 from robolearn.errors import InputError
+from robolearn.files import flush_directory
 
 SHARD_BYTES = 10**9
 """Size of a full shard, all its columns together."""
-
-LOCK = "writer.lock"
 
 
 class Store:
@@ -50,22 +43,17 @@ class Store:
 
     Attributes:
         path: the store's folder.
+        manifest: which episodes there are.
     """
 
     def __init__(self, path: Path, write: bool) -> None:
         self.path = path
-        self._lock: IO[bytes] | None = None
-        self._writer: ColumnWriter | None = None
         self._readers: dict[ColumnKind, ColumnReader] = {}
         self._contracts: dict[str, Contract] = {}
-        self._manifest = Manifest(path, write)
-        if not write:
-            return
+        self._adder: Adder | None = None
+        self.manifest = Manifest(path, write)
         try:
-            self._lock = _locked(path / LOCK)
-            if (shape := self._manifest.shape()) is not None:
-                self._writer = ColumnWriter(path, shape[0], self._manifest.rows())
-                self._writer.mend(self._manifest.kinds().values())
+            self._adder = Adder(path, self.manifest) if write else None
         except BaseException:
             self.close()
             raise
@@ -93,9 +81,9 @@ class Store:
             Manifest.create(draft, shard_bytes)
             (draft / "shards").mkdir()
             (draft / LOCK).touch()
-            sync_folder(draft)
+            flush_directory(draft)
             os.replace(draft, path)
-            sync_folder(path.absolute().parent)
+            flush_directory(path.absolute().parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return cls(path, True)
@@ -154,133 +142,56 @@ class Store:
                 opened for reading.
             OSError: it cannot be written, because the disk is full for example; the store is as before.
         """
-        if self._lock is None:
-            raise InputError(
-                f"{str(self.path)!r} was opened for reading: open it with write=True to add to it"
-            )
-        episode.validate()
-        columns = columns_of(episode)
-        layout = layout_of(episode)
-        self._check_layout(layout, columns)
-        digests = {kind.name: digest_of(kind, array) for kind, array in columns.items()}
-        content = content_of(episode.contract.hash, episode.task, episode.seed, episode.outcome, digests)
-        values = {
-            "content": content,
-            "steps": len(episode),
-            "task": episode.task,
-            "policy": _text("policy", policy),
-            "origin": checks.text("origin", origin),
-            "recorded": checks.number("recorded", time.time() if recorded is None else recorded),
-            "success": int(episode.outcome.success),
-            "reason": episode.outcome.reason,
-            "contract": episode.contract.hash,
-        }
-        n = len(episode.contract.joints)
-        record = {
-            "seed": episode.seed,
-            "altered": int((episode.requested[:, :n] != episode.filtered).any(1).sum())
-            if episode.contract.action.kind == "torque"
-            else 0,
-            "operator": int((episode.source == Source.OPERATOR).sum()),
-            "monitor": int((episode.source == Source.MONITOR).sum()),
-            "calibration": _text("calibration", calibration),
-            "quality": checks.json_like("quality", checks.mapping("quality", quality or {})),
-            "versions": episode.versions,
-            "config": episode.config,
-            "info": episode.info,
-            "outcome": asdict(episode.outcome),
-            "digests": digests,
-        }
-        if self._manifest.has(content):
-            return False
-        self._commit(episode, layout, columns, {**values, "record": json.dumps(record)})
-        return True
+        adder = self._adding()
+        return adder.add(
+            episode,
+            origin=origin,
+            policy=policy,
+            recorded=recorded,
+            calibration=calibration,
+            quality=quality or {},
+        )
 
-    def _check_layout(self, layout: Mapping[str, str], columns: Mapping[ColumnKind, Any]) -> None:
-        if (shape := self._manifest.shape()) is None:
-            return
-        gaps = gaps_between(shape[1], layout)
-        if gaps:
-            lines = "\n".join(f"  {gap}" for gap in gaps)
-            raise InputError(f"the episode does not fit the store {str(self.path)!r}:\n{lines}")
-        kinds = self._manifest.kinds()
-        for kind in columns:
-            if kind.name in kinds and kinds[kind.name] != kind:
-                known = kinds[kind.name]
-                raise InputError(
-                    f"{kind.name} has {kind.dtype} rows of shape {kind.shape}; "
-                    f"in the store {str(self.path)!r} it has {known.dtype} rows of shape {known.shape}"
-                )
+    def group(self) -> AbstractContextManager[None]:
+        """For many episodes: those added in the block go to the disk together when it ends, or none of them.
 
-    def _commit(
-        self,
-        episode: Episode,
-        layout: Mapping[str, str],
-        columns: Mapping[ColumnKind, NDArray[Any]],
-        values: dict[str, Any],
-    ) -> None:
-        known = self._manifest.kinds()
-        shape = self._manifest.shape()
-        per_shard = self._rows_per_shard(columns) if shape is None else shape[0]
-        first = self._manifest.rows()
-        if self._writer is None:
-            self._writer = ColumnWriter(self.path, per_shard, first)
-        try:
-            for kind, array in columns.items():
-                self._writer.write(kind, array)
-            stop = first + len(episode) + 1
-            self._writer.bring_to_disk(stop)
-            with self._manifest.transaction():
-                if shape is None:
-                    self._manifest.set_shape(per_shard, layout)
-                for kind in columns:
-                    if kind.name not in known:
-                        self._manifest.add_kind(kind)
-                self._manifest.add_contract(episode.contract.hash, episode.contract.to_json())
-                self._manifest.add_episode({**values, "first": first})
-        except OSError as error:
-            problem = error.strerror or error
-            raise OSError(
-                error.errno, f"the episode was not added to {str(self.path)!r}, which is as before: {problem}"
-            ) from error
-        finally:  # whatever happened, Ctrl-C between two lines too: what counts is what was committed
-            self._writer.settle(self._manifest.rows())
-            if self._manifest.shape() is None:
-                self._writer.close()
-                self._writer = None
+        A trip to the disk takes some milliseconds, or a second where others use it, too.
 
-    def _rows_per_shard(self, columns: Mapping[ColumnKind, Any]) -> int:
-        row = sum(kind.row_bytes for kind in columns)
-        size = self._manifest.shard_bytes()
-        headers = 256 * len(columns)  # at most, with all that NumPy leaves free in them
-        if (rows := (size - headers) // row) < 1:
-            raise InputError(f"a shard of {size} bytes is too small for rows of {row} bytes")
-        return rows
+        Raises:
+            InputError: the store was opened for reading.
+            OSError: when the block ends, as `add`.
+        """
+        return self._adding().group()
+
+    def _adding(self) -> Adder:
+        if self._adder is None:
+            raise InputError(f"{str(self.path)!r} was opened for reading: open it with write=True to add")
+        return self._adder
 
     # --- reading ------------------------------------------------------------------------------------------
 
     @property
     def layout(self) -> dict[str, str]:
         """What all its episodes have in common, in words; empty before the first episode."""
-        shape = self._manifest.shape()
+        shape = self.manifest.shape()
         return {} if shape is None else shape[1]
 
     def episodes(self, query: Query | None = None) -> list[EpisodeRow]:
         """The episodes that a query selects (None: all) of those committed now, in the order of adding."""
-        return self._manifest.episodes(query or Query())
+        return self.manifest.episodes(query or Query())
 
     def contract(self, row: EpisodeRow) -> Contract:
         """An episode's contract."""
         if row.contract not in self._contracts:
-            self._contracts[row.contract] = Contract.from_json(self._manifest.contract(row.contract))
+            self._contracts[row.contract] = Contract.from_json(self.manifest.contract(row.contract))
         return self._contracts[row.contract]
 
     def columns(self) -> dict[str, ColumnReader]:
         """The store's columns by name ("observations/front", "requested"), memory-mapped."""
-        shape = self._manifest.shape()
+        shape = self.manifest.shape()
         if shape is None:
             return {}
-        for kind in self._manifest.kinds().values():
+        for kind in self.manifest.kinds().values():
             if kind not in self._readers:
                 self._readers[kind] = ColumnReader(self.path, kind, shape[0])
         return {kind.name: reader for kind, reader in self._readers.items()}
@@ -291,12 +202,11 @@ class Store:
         Raises:
             InputError: the store is damaged; `robolearn data verify` says where.
         """
-        record = self._manifest.record(row.number)
+        record = self.manifest.record(row.number)
         columns = self.columns()
         parts: dict[str, Any] = {"observations": {}, "reward_terms": {}, "expert": None}
         for name in record["digests"]:
-            more = name == "stamps" or name.startswith("observations/")  # a row more than there are actions
-            array = columns[name].span(row.first, row.first + row.steps + more)
+            array = columns[name].span(row.first, row.first + row.rows_of(name))
             group, _, key = name.partition("/")
             if key:
                 parts[group][key] = array
@@ -310,50 +220,12 @@ class Store:
 
     def close(self) -> None:
         """Let go of everything; what was read stays usable."""
-        if self._writer is not None:
-            self._writer.close()
-        self._manifest.close()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        if self._adder is not None:
+            self._adder.close()
+        self.manifest.close()
 
     def __enter__(self) -> Store:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-
-def digest_of(kind: ColumnKind, array: NDArray[Any]) -> str:
-    """SHA-256 of an episode's part of a column, in hex."""
-    digest = hashlib.sha256(f"{kind.dtype} {array.shape}".encode())
-    digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def content_of(contract: str, task: str, seed: int, outcome: Outcome, digests: Mapping[str, str]) -> str:
-    """SHA-256 of what happened in an episode, in hex."""
-    parts = [contract, task, seed, asdict(outcome), dict(digests)]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _text(thing: str, value: object) -> str:
-    return "" if value == "" else checks.text(thing, value)
-
-
-def _locked(path: Path) -> IO[bytes]:
-    """The lock file, held until it is closed or the process ends, however it ends."""
-    file = path.open("a+b")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        file.seek(0)
-        holder = file.read().decode(errors="replace").strip() or "unknown"
-        file.close()
-        raise InputError(
-            f"another process (pid {holder}) is adding to the store {str(path.parent)!r}: one at a time may"
-        ) from error
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n".encode())
-    file.flush()
-    return file
