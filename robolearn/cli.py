@@ -155,6 +155,14 @@ def logs(arguments: list[str]) -> int:
 
 
 @command
+def registry(arguments: list[str]) -> int:
+    """Keep policies by their hash, and say which of them may run autonomously; roll back in one command."""
+    from robolearn.improving.registry_command import run_registry
+
+    return run_registry(arguments)
+
+
+@command
 def calibrate(arguments: list[str]) -> int:
     """Measure a station's cameras with a printed board: how they see, and where they stand."""
     from robolearn.hardware.calibration.calibrate_command import run_calibrate

@@ -1,0 +1,1 @@
+"""From logs to a better policy that earned the right to move the arm: gate, registry and the loop."""
