@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -29,6 +30,32 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def creating(path: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `path`, which becomes `path` if the block ends well; else it is gone.
+
+    Raises:
+        InputError: there is something at `path` already.
+        OSError: nothing can be written there.
+    """
+    if path.exists():
+        raise InputError(f"{str(path)!r} is there already, and it is not overwritten: choose another name")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.absolute().parent / f".{uuid.uuid4().hex}"
+    try:
+        draft.mkdir()
+        yield draft
+        for folder, _, files in os.walk(draft):
+            for name in files:
+                with open(os.path.join(folder, name), "rb") as file:
+                    os.fsync(file.fileno())
+            flush_directory(Path(folder))
+        os.rename(draft, path)
+        flush_directory(draft.parent)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def flush_directory(path: Path) -> None:

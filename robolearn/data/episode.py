@@ -45,6 +45,11 @@ class Source(IntEnum):
     """The safety monitor, holding or stopping the arm."""
 
 
+TRUNCATED = ("time", "cut", "stopped")
+"""Reasons of an end that is no end of the task: out of time, cut off, called off by a person. What would have
+followed is unknown, so values go on from the last observation. Any other reason ends the task."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How an episode ended. None stands for what was not measured.
@@ -95,6 +100,11 @@ class Outcome:
                 checked[name] = checks.whole(f"outcome {name}", value, 0)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the task was over; otherwise the episode was only cut off (`TRUNCATED`)."""
+        return self.success or self.reason not in TRUNCATED
 
 
 @functools.cache
@@ -222,6 +232,19 @@ class Episode:
         if self.outcome.steps != steps:
             raise InputError(f"outcome says {self.outcome.steps} steps; requested has {steps}")
 
+    def header(self) -> str:
+        """All that is no array, and every array's dtype and shape, as JSON; `assemble` reads it."""
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "contract": self.contract.to_dict(),
+            "contract_hash": self.contract.hash,
+            "outcome": asdict(self.outcome),
+            **{name: getattr(self, name) for name in _HEADER},
+            "arrays": {name: [array.dtype.str, list(array.shape)] for name, array in self.arrays().items()},
+        }
+        return json.dumps(header, allow_nan=False)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the episode to an .npz file, all of it or, whatever happens, nothing.
 
@@ -232,16 +255,7 @@ class Episode:
         path = _npz(path)
         self.validate()
         arrays = self.arrays()
-        header = {
-            "format": FORMAT,
-            "version": VERSION,
-            "contract": self.contract.to_dict(),
-            "contract_hash": self.contract.hash,
-            "outcome": asdict(self.outcome),
-            **{name: getattr(self, name) for name in _HEADER},
-            "arrays": {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()},
-        }
-        arrays["header"] = np.frombuffer(json.dumps(header, allow_nan=False).encode(), np.uint8)
+        arrays["header"] = np.frombuffer(self.header().encode(), np.uint8)
         with replacing(path) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]  # uncompressed: pictures do not shrink much
 
@@ -262,26 +276,31 @@ class Episode:
         except Exception as error:  # a damaged zip archive raises whatever its bytes lead to
             raise InputError(f"{path} is no episode file, or it is damaged: {error}") from error
         try:
-            return cls._assemble(raw, arrays)
+            return cls.assemble(raw, arrays)
         except InputError as error:
             raise InputError(f"{path} is no valid episode: {error}") from error
 
     @classmethod
-    def _assemble(cls, raw: bytes, arrays: dict[str, Array]) -> Episode:
-        header = checks.mapping("header", checks.parse_json("header", raw))
-        if (kind := (header.get("format"), header.get("version"))) != (FORMAT, VERSION):
+    def assemble(cls, header: str | bytes, arrays: Mapping[str, Array]) -> Episode:
+        """The episode of what `header` and `arrays` gave.
+
+        Raises:
+            InputError: they do not belong together, are of another version, or make no valid episode.
+        """
+        told = checks.mapping("header", checks.parse_json("header", header))
+        if (kind := (told.get("format"), told.get("version"))) != (FORMAT, VERSION):
             raise InputError(
                 f"it is {kind[0]!r} version {kind[1]!r}; this reads {FORMAT!r} version {VERSION}"
             )
         keys = {"format", "version", "contract", "contract_hash", "outcome", "arrays", *_HEADER}
-        header = checks.exact_keys("header", header, keys)
-        contract = Contract.from_dict(header["contract"])
-        if header["contract_hash"] != contract.hash:
-            raise InputError(f"its contract has hash {contract.hash}, not {header['contract_hash']}")
+        told = checks.exact_keys("header", told, keys)
+        contract = Contract.from_dict(told["contract"])
+        if told["contract_hash"] != contract.hash:
+            raise InputError(f"its contract has hash {contract.hash}, not {told['contract_hash']}")
         found = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
-        if found != header["arrays"]:
-            raise InputError(f"it holds the arrays {found}; its header says {header['arrays']}")
-        outcome = checks.exact_keys("outcome", header["outcome"], {f.name for f in fields(Outcome)})
+        if found != told["arrays"]:
+            raise InputError(f"it holds the arrays {found}; its header says {told['arrays']}")
+        outcome = checks.exact_keys("outcome", told["outcome"], {f.name for f in fields(Outcome)})
         if missing := [name for name in _PLAIN if name not in arrays]:
             raise InputError(f"it lacks the arrays {', '.join(missing)}")
         parts: dict[str, Any] = {group: {} for group in _GROUPS}
@@ -293,7 +312,7 @@ class Episode:
                 parts[name] = array
             else:
                 raise InputError(f"it holds an unknown array {name!r}")
-        kept = {name: header[name] for name in _HEADER}
+        kept = {name: told[name] for name in _HEADER}
         episode = cls(contract=contract, outcome=Outcome(**outcome), **parts, **kept)
         episode.validate()
         return episode

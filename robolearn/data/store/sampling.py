@@ -24,10 +24,6 @@ Array = NDArray[Any]
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
-TRUNCATED = ("time", "cut", "stopped")
-"""Reasons of an end that is no end of the task: out of time, cut off, called off by a person. What would have
-followed is unknown, so values go on from the last observation. Any other reason ends the task."""
-
 
 @dataclass(frozen=True, eq=False)
 class TransitionBatch:
@@ -156,7 +152,7 @@ class Transitions:
         self._steps = np.array([row.steps for row in self.episodes], np.int64)
         self._behind = np.cumsum(self._steps)  # the index behind the last transition of each episode
         self._success = np.array([row.success for row in self.episodes])
-        self._terminated = np.array([row.success or row.reason not in TRUNCATED for row in self.episodes])
+        self._terminated = np.array([row.outcome.terminated for row in self.episodes])
         self._tree: SumTree | None = None
 
     def __len__(self) -> int:
