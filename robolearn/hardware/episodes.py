@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from robolearn import checks
+from robolearn.data.episode import software_versions
 from robolearn.errors import choose
 from robolearn.hardware.homing import Homing
-from robolearn.hardware.station import Station
+from robolearn.hardware.station import Station, station_values
 from robolearn.hardware.wire import SECOND, EpisodeMark, Heartbeat, JointState, TorqueRequest
 
 SENDER = "episodes"
@@ -76,6 +78,7 @@ class EpisodePlan:
         gripper: open (-1) or closed (+1) when they start.
         judged_by: "predicate" where the task has one that is asked, else "person".
         contract, bundle: hashes of what acts; "" where it is no policy.
+        requires: that contract itself, as `Contract.to_dict` gives it; None where it is not known.
         action_source: one of `ACTION_SOURCES`.
         session: a name that makes those of the episodes unique.
 
@@ -92,6 +95,7 @@ class EpisodePlan:
     bundle: str = ""
     action_source: str = "policy"
     session: str = "session"
+    requires: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         checks.text("task", self.task)
@@ -172,7 +176,11 @@ class EpisodeRunner:
         if not self._happens(Event.READY):
             return False
         self._begun = now
-        self._mark(now, "begin", {})
+        # all that it takes to read the log again, wherever it is
+        setup = station_values(self.station)
+        self._mark(
+            now, "begin", {"requires": self.plan.requires, "setup": setup, "versions": software_versions()}
+        )
         return True
 
     def stop(self, now: int) -> bool:

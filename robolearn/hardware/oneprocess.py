@@ -120,6 +120,7 @@ class OneProcess:
             gripper=1.0 if env.starts_closed else -1.0,
             contract=bundle.contract.hash,
             bundle=bundle.weights_hash,
+            requires=bundle.contract.to_dict(),
         )
         self.episodes = EpisodeRunner(station, plan)
         self.now = 0

@@ -268,6 +268,11 @@ def load_station(name_or_path: str | Path) -> Station:
         section = read_yaml(Path(name_or_path))
     else:
         section = read_yaml(STATIONS / f"{choose('station', name_or_path, station_names())}.yaml")
+    return read_station(section)
+
+
+def read_station(section: Section) -> Station:
+    """The station that a section describes; raises what `load_station` raises of a file."""
     arm = load_arm(_arm_file(section))
     return read(Station, section, arm, {"arm": arm, "path": section.path})
 
@@ -282,19 +287,25 @@ def _arm_file(section: Section) -> str | Path:
     return name
 
 
+def station_values(station: Station) -> dict[str, Any]:
+    """A station as `read_station` takes it, JSON-like; what is at its default stands there, too."""
+    values = plain(station)
+    if station.arm_name not in arm_names():
+        values["arm"] = str((station.path.parent / Path(station.arm_name).expanduser()).resolve())
+    if registry := station.monitor.registry:
+        values["monitor"]["registry"] = str((station.path.parent / Path(registry).expanduser()).resolve())
+    return values
+
+
 def save_station(station: Station, path: Path) -> None:
     """Write a station's file; what is at its default is written, too.
 
     Raises:
         OSError: the file cannot be written; what was there before still is.
     """
-    values = plain(station)
-    if station.arm_name not in arm_names():
-        values["arm"] = str((station.path.parent / Path(station.arm_name).expanduser()).resolve())
-    if registry := station.monitor.registry:
-        values["monitor"]["registry"] = str((station.path.parent / Path(registry).expanduser()).resolve())
+    text = yaml.safe_dump(station_values(station), sort_keys=False, allow_unicode=True)
     with replacing(path) as temporary:
-        temporary.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Protocol
 
 import rclpy
@@ -17,9 +16,8 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-import robolearn
-from robolearn.contract import Contract
 from robolearn.errors import InputError
+from robolearn.hardware.contracts import contract_of
 from robolearn.hardware.nodes import convert
 from robolearn.hardware.recording import topics
 from robolearn.hardware.station import Station, load_station
@@ -78,24 +76,6 @@ def station_parameter(node: Node) -> Station:
     if policy and station.simulated and station.cameras:
         return station.with_cameras_of(contract_of(policy))
     return station
-
-
-def contract_of(policy: str) -> Contract:
-    """The contract of a bundle (its directory, a training run's, or a shipped name), read without the policy.
-
-    Raises:
-        InputError: there is none.
-    """
-    shipped = Path(robolearn.__file__).parent / "bundles" / policy
-    places = [Path(policy), Path(policy) / "bundle"]
-    if Path(policy).name == policy:
-        places.insert(0, shipped)
-    for place in places:
-        if (place / "contract.json").is_file():
-            return Contract.from_json((place / "contract.json").read_bytes())
-    raise InputError(
-        f"there is no bundle {policy!r}: looked for contract.json in {', '.join(map(str, places))}"
-    )
 
 
 class Farewell:

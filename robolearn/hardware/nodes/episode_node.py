@@ -29,6 +29,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from robolearn import checks
 from robolearn.errors import InputError, choose
+from robolearn.hardware.contracts import contract_of
 from robolearn.hardware.episodes import EpisodePlan, EpisodeRunner, Phase, Result
 from robolearn.hardware.nodes import convert, names
 from robolearn.hardware.nodes.common import (
@@ -36,7 +37,6 @@ from robolearn.hardware.nodes.common import (
     LATCHED,
     SENSOR,
     Farewell,
-    contract_of,
     every,
     run,
     station_parameter,
@@ -117,14 +117,15 @@ class EpisodeNode(Node):
         every(self, LOOK_PERIOD, self._look)
 
     def _make(self, task: str, seconds: float, home: list[float], gripper: float) -> None:
-        contract = contract_of(self._policy).hash if self._policy else ""
+        contract = contract_of(self._policy) if self._policy else None
         plan = EpisodePlan(
             **{**self._settings, "task": task},
             seconds=seconds,
             home=home,
             gripper=gripper,
-            contract=contract,
+            contract=contract.hash if contract else "",
             bundle=self._bundle,
+            requires=contract.to_dict() if contract else None,
         )
         self.runner = EpisodeRunner(self.station, plan)
 
@@ -148,8 +149,9 @@ class EpisodeNode(Node):
         except InputError:  # the monitor says so
             return
         if beat.bundle and beat.bundle != self._bundle and self.runner is not None:
-            self._bundle = beat.bundle
-            self.runner.plan = replace(self.runner.plan, bundle=beat.bundle, contract=beat.contract)
+            self._bundle, plan = beat.bundle, self.runner.plan
+            requires = plan.requires if beat.contract == plan.contract else None
+            self.runner.plan = replace(plan, bundle=beat.bundle, contract=beat.contract, requires=requires)
 
     def _on_monitor(self, message: DiagnosticArray) -> None:
         self._status = convert.status(message)
