@@ -18,6 +18,9 @@ from robolearn.hardware.recording.metadata import NAME, TopicEntry, read_metadat
 from robolearn.hardware.recording.qos import in_numbers
 from robolearn.hardware.recording.scan import LogFile, Loss, scan
 
+LAST = 2**63 - 1
+"""No log time is later [ns]."""
+
 
 @dataclass(frozen=True)
 class LogMessage:
@@ -101,7 +104,11 @@ class Log:
         return whole and self.metadata_counts == sum(self.counts.values())
 
     def times(self, topic: str) -> NDArray[np.int64]:
-        """Log times of a topic's messages, in order [ns].
+        """Log times of a topic's messages, in order [ns]; raises what `written` raises."""
+        return np.sort(self.written(topic))
+
+    def written(self, topic: str) -> NDArray[np.int64]:
+        """Log times of a topic's messages in the order in which they were written [ns].
 
         Raises:
             InputError: the log has no such topic.
@@ -114,12 +121,18 @@ class Log:
             for channel, times in block.times.items()
             if file.channels[channel].topic == topic
         ]
-        return np.sort(np.concatenate([*parts, np.empty(0, np.int64)]))
+        return np.concatenate([*parts, np.empty(0, np.int64)])
 
-    def messages(self, topics: Collection[str] | None = None) -> Iterator[LogMessage]:
+    def messages(
+        self, topics: Collection[str] | None = None, start: int = 0, end: int = LAST
+    ) -> Iterator[LogMessage]:
         """All messages, or those of some topics, in the order of log time.
 
         Messages of one time come in the order in which they were written.
+
+        Args:
+            topics: None takes all.
+            start, end: of the log time wanted, both included [ns].
 
         Raises:
             InputError: the log has no such topic.
@@ -132,16 +145,17 @@ class Log:
         for number, file in enumerate(self.files):
             channels = {key for key, channel in file.channels.items() if channel.topic in wanted}
             for place, block in enumerate(file.blocks):
-                if channels & block.times.keys():
+                if channels & block.times.keys() and block.start <= end and start <= block.end:
                     blocks.append((block.start, number, place))
         blocks.sort()
         # Chunks may overlap in time: a message is due once no chunk that is still closed can begin before it.
         open_messages: list[tuple[int, int, int, int, LogMessage]] = []
-        for start, number, place in blocks:
-            while open_messages and open_messages[0][0] < start:
+        for begins, number, place in blocks:
+            while open_messages and open_messages[0][0] < begins:
                 yield heapq.heappop(open_messages)[-1]
             for i, message in enumerate(_read(self.files[number], place, wanted)):
-                heapq.heappush(open_messages, (message.log_time, number, place, i, message))
+                if start <= message.log_time <= end:
+                    heapq.heappush(open_messages, (message.log_time, number, place, i, message))
         while open_messages:
             yield heapq.heappop(open_messages)[-1]
 

@@ -74,6 +74,11 @@ class Block:
         """The first log time [ns]."""
         return min(int(times.min()) for times in self.times.values())
 
+    @property
+    def end(self) -> int:
+        """The last log time [ns]."""
+        return max(int(times.max()) for times in self.times.values())
+
 
 @dataclass
 class LogFile:
