@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from robolearn.hardware.limiter import limiter_parameters
-from robolearn.hardware.monitor.glimpse import Glimpse
 from robolearn.hardware.monitor.decisions import Tick
+from robolearn.hardware.monitor.glimpse import Glimpse
 from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.states import Authority, Motion
 from robolearn.hardware.settings import WrenchSettings
@@ -193,12 +193,18 @@ class Adversary:
         torque = self.rng.normal(size=self.q.size) * self.rng.choice([0.1, 1.0, 30.0])
         gripper = None if self.rng.random() < 0.5 else float(self.rng.uniform(-1, 1))
         values: dict[str, Any] = dict(
-            stamp=self.now - self.period, names=self.station.joint_names, torque=torque, gripper=gripper
+            stamp=self.now - self.period,
+            names=self.station.joint_names,
+            torque=torque,
+            gripper=gripper,
+            sender="homing",
         )
         if self._bad():
             self._spoil(values, ("torque",))
             if self.rng.random() < 0.2:
                 values["gripper"] = float(self.rng.choice(NASTY))
+            if self.rng.random() < 0.05:
+                values["sender"] = str(self.rng.choice(["", "a", "nobody"]))
         for _ in range(1 + 200 * (self._bad() and self.rng.random() < 0.01)):
             self.monitor.on_request(self.now, TorqueRequest(**values))
 

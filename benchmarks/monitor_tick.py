@@ -45,7 +45,7 @@ def measure(ticks: int) -> tuple[np.ndarray, np.ndarray]:
         monitor.on_wrench(now, Wrench(now, np.zeros(3), np.zeros(3)))
         monitor.on_watchdog(now, False)
         monitor.on_publishers(now, [])
-        monitor.on_request(now, TorqueRequest(now, names, rng.normal(size=n), 1.0))
+        monitor.on_request(now, TorqueRequest(now, names, rng.normal(size=n), 1.0, "homing"))
         if i % 3 == 0:
             monitor.on_heartbeat(now, Heartbeat(now, "homing"))
             for camera in station.cameras:

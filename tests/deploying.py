@@ -124,7 +124,7 @@ class Wire:
         self._heartbeats.publish(convert.heartbeat_message(Heartbeat(system(), "test")))
         speed = np.zeros(7) if self.state is None else self.state.velocity[:7]
         torque = self.request - np.array(self.station.monitor.hold.damping) * speed
-        request = TorqueRequest(system(), self.station.joint_names, torque)
+        request = TorqueRequest(system(), self.station.joint_names, torque, sender="test")
         self._requests.publish(convert.torque_message(request))
 
     def call(self, kind: Any, service: str, timeout: float = 30.0, **fields: Any) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from robolearn.contract import Contract
-from robolearn.hardware.monitor.glimpse import Glimpse
 from robolearn.hardware.monitor.decisions import Tick
+from robolearn.hardware.monitor.glimpse import Glimpse
 from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.states import Authority, Mode
 from robolearn.hardware.station import Station, load_station
@@ -57,7 +57,9 @@ class Bench:
         return JointState(**(values | changes))  # type: ignore[arg-type]
 
     def request(self, **changes: Any) -> TorqueRequest:
-        values = dict(stamp=self.now, names=self.names, torque=self.torque, gripper=self.gripper)
+        values = dict(
+            stamp=self.now, names=self.names, torque=self.torque, gripper=self.gripper, sender=self.sender
+        )
         return TorqueRequest(**(values | changes))  # type: ignore[arg-type]
 
     def glimpse(self, camera: str = "front", **changes: Any) -> Glimpse:

@@ -41,7 +41,7 @@ class Joints:
 
 def test_the_arm_gets_there_and_no_faster_than_said(station: Station) -> None:
     start = np.add(station.home, [0.4, -0.3, 0.2, 0.5, -0.4, 0.3, -0.2])
-    homing, joints = Homing(station, station.home, -1.0), Joints(station, start)
+    homing, joints = Homing(station, station.home, -1.0, "me"), Joints(station, start)
     joints.follow(homing, round(PEAK * 0.5 / SPEED * 200) - 20)
     assert not homing.there
     joints.follow(homing, 60)
@@ -55,7 +55,7 @@ def test_the_arm_gets_there_and_no_faster_than_said(station: Station) -> None:
 
 
 def test_a_short_way_takes_as_long_as_the_gripper(station: Station) -> None:
-    homing, joints = Homing(station, station.home, -1.0), Joints(station, np.array(station.home))
+    homing, joints = Homing(station, station.home, -1.0, "me"), Joints(station, np.array(station.home))
     joints.follow(homing, 150)
     assert not homing.there
     joints.follow(homing, 50)
@@ -66,7 +66,7 @@ def test_the_path_waits_for_an_arm_that_is_held_and_begins_anew_for_one_that_was
     station: Station,
 ) -> None:
     start = np.array(station.home) + 0.6
-    homing, joints = Homing(station, station.home, None), Joints(station, start)
+    homing, joints = Homing(station, station.home, None, "me"), Joints(station, start)
     joints.held = True
     joints.follow(homing, 1000)
     request = homing.on_state(JointState(joints.time, joints.names, joints.q, joints.dq, np.zeros(7)))
@@ -86,7 +86,7 @@ def test_the_path_waits_for_an_arm_that_is_held_and_begins_anew_for_one_that_was
 
 
 def test_requests_come_at_the_monitors_rate_and_from_usable_states_only(station: Station) -> None:
-    homing = Homing(station, station.home, 1.0)
+    homing = Homing(station, station.home, 1.0, "me")
     q = np.array(station.home)
     good = JointState(0, station.joint_names, q, np.zeros(7), np.zeros(7))
     request = homing.on_state(good)
@@ -109,6 +109,6 @@ def test_near_is_near_enough_for_policies() -> None:
 
 def test_a_posture_out_of_reach_is_refused(station: Station) -> None:
     with pytest.raises(InputError, match="must lie within the arm's limits"):
-        Homing(station, [3.0] * 7, None)
+        Homing(station, [3.0] * 7, None, "me")
     with pytest.raises(InputError, match="it must have 7"):
-        Homing(station, [0.0] * 3, None)
+        Homing(station, [0.0] * 3, None, "me")

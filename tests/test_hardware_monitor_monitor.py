@@ -16,6 +16,7 @@ import robolearn
 from robolearn.contract import Contract
 from robolearn.hardware.model import ArmModel
 from robolearn.hardware.monitor.causes import Bearing, Cause, table
+from robolearn.hardware.monitor.decisions import Tick
 from robolearn.hardware.monitor.glimpse import take
 from robolearn.hardware.monitor.states import Authority, Mode, Motion
 from robolearn.hardware.settings import Box, Workspace, WrenchSettings
@@ -84,6 +85,12 @@ ONCE = {
     "another arm's request": (
         spoil_request(names=lambda b: tuple(f"fr3_joint{i}" for i in range(7))),
         "request_names", *HOLD,
+    ),
+    "a stranger's request": (
+        spoil_request(sender=lambda b: "nobody"), "request_sender", *HOLD
+    ),
+    "a request without a sender": (
+        spoil_request(sender=lambda b: ""), "request_sender", *HOLD
     ),
     "old request": (spoil_request(stamp=lambda b: b.now - 1), "request_backwards", *HOLD),
     "future request": (
@@ -284,6 +291,89 @@ def test_a_flood_of_requests() -> None:
     assert "request_flood" in tick.causes
     assert tick.mode is Mode.HOLDING
     assert b.step(60).mode is Mode.PASSING
+
+
+def test_two_that_ask_in_turn_stop_the_arm_and_no_reset_while_they_do() -> None:
+    b = bench()
+
+    def ask(sender: str) -> Tick:
+        b.monitor.on_heartbeat(b.now, Heartbeat(b.now, sender))
+        b.monitor.on_request(b.now, b.request(sender=sender))
+        return b.step()
+
+    b.silent = {"request"}
+    ask("a"), b.step(10)
+    assert ask("b").mode is Mode.PASSING, "one after the other is a handover"
+    tick = ask("a")
+    assert "two_policies" in tick.causes
+    assert (tick.mode, tick.motion) == (Mode.STOPPED, Motion.HOLD)
+    for _ in range(20):
+        ask("a"), b.step(3), ask("b")
+        assert not b.monitor.reset(b.now, "x").done
+    b.step(60)
+    assert b.monitor.reset(b.now, "x").done
+
+
+def test_a_handover_of_short_turns_is_none_of_two_policies() -> None:
+    b = bench()
+    b.silent = {"heartbeat"}
+    for turn in range(6):
+        b.sender = "ab"[turn % 2]
+        for _ in range(60):
+            for sender in ("a", "b", "homing"):
+                b.monitor.on_heartbeat(b.now, Heartbeat(b.now, sender))
+            assert b.step().mode is Mode.PASSING
+
+
+def test_what_comes_before_the_first_fresh_state_counts_for_nothing() -> None:
+    """A driver that starts delivers what has waited, and the machine is busy with starting."""
+    b = Bench()
+    b.silent = {"state"}
+    for late in (0, 500, 300, 60, 300, 700):
+        b.now += 40 * MS  # every tick is late, too
+        b.feed()
+        if late:
+            b.monitor.on_state(b.now, b.state(stamp=b.now - late * MS))
+        tick = b.monitor.tick(b.now)
+        assert tick.mode is Mode.HOLDING
+        assert tick.causes & {"state_missing", "state_late"}
+        assert not tick.causes & {"state_lost", "deadline", "overload"}
+    b.silent = set()
+    assert b.step(2).mode is Mode.PASSING
+    b.silent = {"state"}
+    assert "state_lost" in b.step(25).causes, "from then on it counts"
+
+
+def test_in_shadow_nobody_is_needed_and_nobody_is_latched() -> None:
+    b = Bench()
+    b.silent = {"request", "heartbeat"}
+    b.step(2)
+    b.monitor.press_stop(b.now, "x")
+    assert "policy_missing" in b.step().causes
+    b.silent = set()
+    assert b.step().causes == {"emergency_stop"}
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_a_tick_says_what_of_the_torque_was_asked_for(carried: bool) -> None:
+    where = station()
+    if carried:
+        arm = dataclasses.replace(where.arm, compensates_gravity=False)
+        controller = dataclasses.replace(where.controller, deactivation="none")
+        where = dataclasses.replace(where, arm=arm, controller=controller)
+    b = Bench(where).live()
+    model = ArmModel(where.arm)
+    weight = model.gravity(model.frames(b.q)) if carried else np.zeros(N)
+    b.torque = np.full(N, 0.1) / 3.0
+    tick = b.step(4)
+    assert not tick.causes
+    np.testing.assert_array_equal(tick.filtered, b.torque)  # to the bit, although the sum is rounded
+    np.testing.assert_allclose(tick.gravity, weight, atol=1e-5)
+    np.testing.assert_allclose(tick.torque, tick.filtered + tick.gravity, atol=1e-12)
+    b.torque = np.full(N, 50.0)
+    tick = b.step()
+    assert "limited_rate" in tick.causes
+    np.testing.assert_array_equal(tick.filtered, tick.torque - tick.gravity)
 
 
 def test_late_ticks_are_counted_and_several_in_a_row_stop() -> None:

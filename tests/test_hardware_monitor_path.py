@@ -70,7 +70,7 @@ def test_one_log_gives_the_same_bits_in_simulation_and_through_the_monitor() -> 
         monitor.on_state(now, state(now, *history[0]))
         monitor.on_heartbeat(now, Heartbeat(now, "log"))
         if i % 10 == 0:
-            monitor.on_request(now, TorqueRequest(now - DELAY, names, plan[i // 10]))
+            monitor.on_request(now, TorqueRequest(now - DELAY, names, plan[i // 10], sender="log"))
         path.advance(plan[i // 10], 0.08, 2)
         tick = monitor.tick(now)
         assert tick.mode is Mode.PASSING, (i, tick.causes)

@@ -62,7 +62,8 @@ class Swinging:
             monitor.on_state(plant.now, state)
         monitor.on_heartbeat(plant.now, Heartbeat(plant.now, "a test"))
         if request is not None:
-            monitor.on_request(plant.now, TorqueRequest(plant.now, plant.names, request))
+            asked = TorqueRequest(plant.now, plant.names, request, sender="a test")
+            monitor.on_request(plant.now, asked)
         tick = monitor.tick(plant.now)
         self.torque = tick.torque if tick.publish else None
         return tick.motion

@@ -100,6 +100,16 @@ def test_without_a_state_it_lets_go_and_deactivates() -> None:
     assert not g.step(40).deactivate
 
 
+def test_a_state_that_never_came_is_a_lost_one() -> None:
+    g = Guard()
+    g.watchdog = Watchdog(g.station)
+    g.states = False
+    g.step(3)
+    g.monitor = False
+    assert not g.step(20).deactivate
+    assert g.step(14).deactivate
+
+
 def test_it_ends_when_the_arm_is_inactive_or_held() -> None:
     g = Guard()
     assert not g.watchdog.may_exit, "the monitor may yet die"

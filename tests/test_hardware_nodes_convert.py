@@ -28,7 +28,7 @@ def array(*values: float) -> np.ndarray:
 
 
 STATE = wire.JointState(STAMP, NAMES, array(1, np.nan, -0.0), array(), array(np.inf, 5e-324, 2))
-REQUEST = wire.TorqueRequest(STAMP, NAMES, array(1, 2, np.nan), -1.0)
+REQUEST = wire.TorqueRequest(STAMP, NAMES, array(1, 2, np.nan), -1.0, "policy 7@x")
 WITHOUT_GRIPPER = wire.TorqueRequest(STAMP, NAMES, array(1, 2, 3))
 WRENCH = wire.Wrench(STAMP, array(1, 2, 3), array(4, 5, 6))
 BEAT = wire.Heartbeat(STAMP, "policy", "b" * 64, "c" * 64)

@@ -83,7 +83,8 @@ def joint_states(draw: st.DrawFn) -> JointState:
 @st.composite
 def requests(draw: st.DrawFn) -> TorqueRequest:
     names = draw(joints)
-    return TorqueRequest(draw(stamps), names, draw(vectors(len(names))), draw(st.none() | numbers))
+    gripper, sender = draw(st.none() | numbers), draw(texts)
+    return TorqueRequest(draw(stamps), names, draw(vectors(len(names))), gripper, sender)
 
 
 jsonlike = st.recursive(
@@ -211,7 +212,7 @@ EXAMPLES: dict[str, Callable[[], Record]] = {
     "state": lambda: JointState(
         1_700_000_000_123_456_789, ("a", "b"), np.arange(2.0), np.ones(2), np.empty(0)
     ),
-    "request": lambda: TorqueRequest(7, ("a", "bcd"), np.array([np.nan, -0.0]), -1.0),
+    "request": lambda: TorqueRequest(7, ("a", "bcd"), np.array([np.nan, -0.0]), -1.0, "me"),
     "command": lambda: TorqueCommand(np.array([1e-308, np.inf])),
     "picture": lambda: Picture(9, "wrist", np.arange(24, dtype=np.uint8).reshape(2, 4, 3)),
     "depth": lambda: Picture(9, "wrist", np.array([[0.5, np.nan]], np.float32)),

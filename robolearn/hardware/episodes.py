@@ -22,7 +22,7 @@ from robolearn.hardware.station import Station, station_values
 from robolearn.hardware.wire import SECOND, EpisodeMark, Heartbeat, JointState, TorqueRequest
 
 SENDER = "episodes"
-"""Of the runner's heartbeats: it asks for torques, too."""
+"""Of the runner's heartbeats and requests, where there is one runner: it asks for torques, too."""
 
 ACTION_SOURCES = ("policy", "teacher", "operator", "none")
 """Who chooses the torques of an episode; "none" where a person guides the arm by hand."""
@@ -132,6 +132,7 @@ class EpisodeRunner:
     Args:
         station: the arm where it stands.
         plan: what its episodes have in common.
+        sender: of its heartbeats and requests; two runners need two.
 
     Attributes:
         phase: what it is about.
@@ -142,12 +143,13 @@ class EpisodeRunner:
 
     station: Station
     plan: EpisodePlan
+    sender: str = SENDER
     phase: Phase = Phase.IDLE
     result: Result | None = None
     measured: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._homing = Homing(self.station, self.plan.home, self.plan.gripper)
+        self._homing = Homing(self.station, self.plan.home, self.plan.gripper, self.sender)
         self._marks: list[EpisodeMark] = []
         self._count = 0
         self._name = ""
@@ -231,7 +233,7 @@ class EpisodeRunner:
 
     def heartbeat(self, now: int) -> Heartbeat:
         """Says that whoever homes the arm is alive."""
-        return Heartbeat(now, SENDER)
+        return Heartbeat(now, self.sender)
 
     def take_marks(self) -> list[EpisodeMark]:
         """The marks that have been made since the last call."""

@@ -37,6 +37,7 @@ class Homing:
         station: the arm where it stands; its hold's stiffness and damping make the impedance.
         home: the posture (n,) [rad].
         gripper: from open (-1) to closed (+1); None leaves it.
+        sender: of its requests.
 
     Attributes:
         there: whether the arm has come to rest at the posture, and the gripper has had its time.
@@ -45,14 +46,14 @@ class Homing:
         InputError: a posture that is none, or outside the arm's limits.
     """
 
-    def __init__(self, station: Station, home: Sequence[float], gripper: float | None) -> None:
+    def __init__(self, station: Station, home: Sequence[float], gripper: float | None, sender: str) -> None:
         arm = station.arm
         self._home = np.array(checks.vector("home", home, arm.n))
         if not ((arm.q_min <= self._home) & (self._home <= arm.q_max)).all():
             raise InputError(
                 f"home is {home}; it must lie within the arm's limits {arm.q_min} to {arm.q_max}"
             )
-        self._names, self._gripper = station.joint_names, gripper
+        self._names, self._gripper, self._sender = station.joint_names, gripper, sender
         self._stiffness = np.array(station.monitor.hold.stiffness)
         self._damping = np.array(station.monitor.hold.damping)
         # a request a tick of the monitor is enough, however fast the states come
@@ -91,7 +92,7 @@ class Homing:
         at_home = np.abs(self._home - q).max() < NEAR and np.abs(dq).max() < STILL
         self.there = bool(at_home and self._gone >= self._duration)
         torque = self._stiffness * (wanted - q) + self._damping * (speed - dq)
-        return TorqueRequest(state.stamp, self._names, torque, self._gripper)
+        return TorqueRequest(state.stamp, self._names, torque, self._gripper, self._sender)
 
     def _path(self) -> tuple[Array, Array]:
         """Where the arm should be now (n,) [rad], and how fast (n,) [rad/s]."""

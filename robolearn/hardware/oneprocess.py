@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from robolearn.data.episode import Outcome
 from robolearn.hardware.episodes import EpisodePlan, EpisodeRunner, Phase, Result
 from robolearn.hardware.limiter import CAUSES
-from robolearn.hardware.model import ArmModel
 from robolearn.hardware.monitor import glimpse
-from robolearn.hardware.monitor.monitor import Monitor, Tick
+from robolearn.hardware.monitor.decisions import Tick
+from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.promoted import promoted_bundles
 from robolearn.hardware.monitor.states import Authority, Mode
 from robolearn.hardware.monitor.watchdog import Watchdog
@@ -39,7 +39,6 @@ from robolearn.hardware.wire import (
     Picture,
     TorqueRequest,
     Wrench,
-    order,
 )
 
 if TYPE_CHECKING:
@@ -126,8 +125,6 @@ class OneProcess:
         self.now = 0
         self.tick: Tick | None = None
         self._authority, self._record = authority, record
-        self._model = ArmModel(station.arm)
-        self._state: JointState | None = None
         self._period = SECOND / station.monitor.rate
         self._ticks = 0
         self._beat_at = 0
@@ -222,7 +219,6 @@ class OneProcess:
         """A message of the arm arrives at everybody."""
         now = self.now
         if isinstance(message, JointState):
-            self._state = message
             self._write(self.station.state.topic, message)
             self.monitor.on_state(now, message)
             self.watchdog.on_state(now, message)
@@ -272,7 +268,8 @@ class OneProcess:
         publish, torque = (watch.publish, watch.torque) if watch.owns else (tick.publish, tick.torque)
         if publish:
             self.arm.command(torque, now)
-            self._write(topics.SENT, self._torques(torque, tick.gripper))
+            sender = "watchdog" if watch.owns else "monitor"
+            self._write(topics.SENT, self._torques(torque, tick.gripper, sender))
         if tick.gripper is not None and (closed := tick.gripper > 0.0) is not self._grip:
             self._grip = closed
             self.arm.command_gripper(tick.gripper, now)
@@ -280,7 +277,7 @@ class OneProcess:
             self._deactivated = inactive
             self.arm.set_active(not inactive, now)
 
-        filtered = self._torques(torque - self._weight(), tick.gripper)
+        filtered = self._torques(tick.filtered, tick.gripper, "monitor")
         self.runner.on_filtered(now, filtered)
         self._write(topics.FILTERED, filtered)
         self._write(topics.MONITOR, self.monitor.status(now))
@@ -295,17 +292,9 @@ class OneProcess:
         self.episodes.tick(now)
         self._write_marks()
 
-    def _torques(self, torque: Array, gripper: float | None) -> TorqueRequest:
+    def _torques(self, torque: Array, gripper: float | None, sender: str) -> TorqueRequest:
         """Torques as a log has them: stamped as the oldest observation that they came from."""
-        return TorqueRequest(self._asked_stamp, self.station.joint_names, torque, gripper)
-
-    def _weight(self) -> Array | float:
-        """What the monitor adds to carry the arm (n,) [N·m]; 0 where the arm carries itself."""
-        if self.station.arm.compensates_gravity or self._state is None:
-            return 0.0
-        places = order(self._state.names, self.station.joint_names)
-        assert places is not None
-        return np.asarray(self._model.gravity(self._model.frames(self._state.position[places])))
+        return TorqueRequest(self._asked_stamp, self.station.joint_names, torque, gripper, sender)
 
     def _write_marks(self) -> None:
         for mark in self.episodes.take_marks():

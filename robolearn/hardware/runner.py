@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Actor", "Latencies", "Observation", "PolicyRunner"]
 
 SENDER = "policy"
-"""Of the runner's heartbeats."""
+"""Of the runner's heartbeats and requests, where there is one runner."""
 
 
 class Actor(Protocol):
@@ -65,6 +65,7 @@ class PolicyRunner(Alignment):
         bundle: the policy and its contract.
         station: where it is to run.
         actor: what chooses the actions; None for the bundle's own network, in torch.
+        sender: of its heartbeats and requests; two runners need two.
 
     Attributes:
         joint_names: the contract's joints, as the wire calls them.
@@ -75,10 +76,12 @@ class PolicyRunner(Alignment):
         InputError: the station does not offer what the contract requires; lists every gap.
     """
 
-    def __init__(self, bundle: Bundle, station: Station, actor: Actor | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, station: Station, actor: Actor | None = None, sender: str = SENDER
+    ) -> None:
         bundle.contract.require(station.offer())
         super().__init__(bundle.contract, Wiring.at(station, bundle.contract))
-        self.bundle, self.station = bundle.weights_hash, station
+        self.bundle, self.station, self.sender = bundle.weights_hash, station, sender
         self.actor: Actor = actor if actor is not None else bundle.network
         self.joint_names = self.wiring.joint_names
         self.inference, self.age = Latencies(), Latencies()
@@ -98,8 +101,9 @@ class PolicyRunner(Alignment):
         self.age.add(now - observation.stamp)
         n = len(self.joint_names)
         gripper = float(action[n]) if self.contract.action.gripper else None
-        return TorqueRequest(observation.stamp, self.joint_names, action[:n].astype(np.float64), gripper)
+        torque = action[:n].astype(np.float64)
+        return TorqueRequest(observation.stamp, self.joint_names, torque, gripper, self.sender)
 
     def heartbeat(self, now: int) -> Heartbeat:
         """What announces the policy and keeps it alive in the monitor's eyes."""
-        return Heartbeat(now, SENDER, self.bundle, self.contract.hash)
+        return Heartbeat(now, self.sender, self.bundle, self.contract.hash)

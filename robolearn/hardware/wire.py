@@ -49,12 +49,14 @@ class TorqueRequest:
         names: of the joints, in the order of `torque`.
         torque: gravity excluded, (n,) [N·m].
         gripper: from open (-1) to closed (+1); None leaves it.
+        sender: who asks, as in his heartbeats (header.frame_id); of a torque that was sent, who sent it.
     """
 
     stamp: int
     names: tuple[str, ...]
     torque: Array
     gripper: float | None = None
+    sender: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -242,6 +242,12 @@ class Cause(Enum):
     REQUEST_GRIPPER = _Entry(
         "request_gripper", Bearing.REFUSED, "The gripper's number is not in [-1, 1].", "Repair the sender."
     )
+    REQUEST_SENDER = _Entry(
+        "request_sender",
+        Bearing.REFUSED,
+        "A request comes from somebody who sends no heartbeat.",
+        "Let him beat; the sender in his heartbeats is the header.frame_id of his requests.",
+    )
     REQUEST_BACKWARDS = _Entry(
         "request_backwards",
         Bearing.REFUSED,
@@ -277,7 +283,7 @@ class Cause(Enum):
     TWO_POLICIES = _Entry(
         "two_policies",
         Bearing.STRANGER,
-        "Two senders announce a policy at the same time.",
+        "Two senders announce a policy, or ask for torques, at the same time.",
         "Stop one of them.",
     )
     CONTRACT = _Entry(

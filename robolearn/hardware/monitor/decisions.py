@@ -15,6 +15,8 @@ class Tick(NamedTuple):
         publish: whether `torque` goes to the controller.
         torque: gravity included where we supply it, (n,) [N·m], in the station's joint order. In shadow it is
             what would have been sent.
+        gravity: what of it carries the arm (n,) [N·m]; zeros where the arm carries itself.
+        filtered: the rest of it (n,) [N·m]; bit for bit what was asked for where the limiter altered nothing.
         gripper: from open (-1) to closed (+1); None leaves it.
         mode, authority, motion: the state, and what is being done.
         causes: names of what is wrong now, and while stopped of what began the stop.
@@ -23,6 +25,8 @@ class Tick(NamedTuple):
 
     publish: bool
     torque: Array
+    gravity: Array
+    filtered: Array
     gripper: float | None
     mode: Mode
     authority: Authority

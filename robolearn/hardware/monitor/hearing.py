@@ -42,7 +42,6 @@ class Hearing:
 
     Attributes:
         station: what it stands before.
-        pushing: what is being sent on top of the arm's weight (n,) [N·m], to be kept up to date.
         in_force: the limiter parameters of whoever is announced, as of the latest `standing`.
     """
 
@@ -56,15 +55,14 @@ class Hearing:
         allowed_bundles: Callable[[str, str], bool] | None,
     ) -> None:
         self.station = station
-        self.pushing = [0.0] * station.arm.n
         self.in_force = parameters
         self._watchdog, self._allowed = watchdog, allowed_bundles
         self._bounds = MeasuredBounds(station, model)
         self._parameters = parameters
         self._contracts: dict[str, LimiterParameters] = {}
         self._control_rates: dict[str, float] = {}
-        self.states, self.requests = StateStream(station), RequestStream(station)
-        self.senders = Senders(station)
+        self.states, self.senders = StateStream(station), Senders(station)
+        self.requests = RequestStream(station, self.senders)
         self._cameras = {camera.name: CameraStream(station) for camera in station.cameras}
         self._offset = 0  # of the stamps' clock against the steady one [ns]
         self._seen: set[Cause] = set()
@@ -74,6 +72,11 @@ class Hearing:
         self._strangers: tuple[str, ...] = ()
         self._watchdog_at: int | None = None
         self._wrench: tuple[int, bool] | None = None  # when it was measured, by the steady clock; too strong
+
+    @property
+    def pushing(self) -> list[float]:
+        """What is being sent on top of the arm's weight (n,) [N·m]."""
+        raise NotImplementedError
 
     # --- what it is told ----------------------------------------------------------------------------------
 
@@ -100,7 +103,7 @@ class Hearing:
             self._seen |= self._broken
 
     def on_request(self, now: int, request: TorqueRequest) -> None:
-        """A request has arrived; `request.names` are the station's joints, in any order."""
+        """A request has arrived; its names are the station's joints, in any order; its sender beats."""
         self._seen |= self.requests.receive(now, now + self._offset, request)
 
     def on_heartbeat(self, now: int, beat: Heartbeat) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from robolearn.hardware.limiter import CAUSES as LIMITER_CAUSES
 from robolearn.hardware.model import ArmModel
 from robolearn.hardware.monitor.bounds import slowed
-from robolearn.hardware.monitor.causes import Cause
+from robolearn.hardware.monitor.causes import Bearing, Cause
 from robolearn.hardware.monitor.checks import Reading
 from robolearn.hardware.monitor.decisions import Answer, Tick
 from robolearn.hardware.monitor.facts import STOPPING, facts
@@ -75,13 +75,17 @@ class Monitor(Hearing):
         self._now: frozenset[Cause] = frozenset()  # at the latest tick
         self._latched: frozenset[Cause] = frozenset()
 
+    @property
+    def pushing(self) -> list[float]:
+        """What is being sent on top of the arm's weight (n,) [N·m]: an arm that is pushed should move."""
+        return self.output.zeros if self.output.motion is Motion.NOTHING else self.output.filtered
+
     def on_watchdog(self, now: int, owns: bool, torque: Array | None = None) -> None:
         """The watchdog is there; whether it owns the arm, and then what it sent last (n,) [N·m]."""
         super().on_watchdog(now, owns, torque)
         zeros = self.output.zeros
         if owns and torque is not None and torque.shape == (len(zeros),) and np.isfinite(torque).all():
-            self.output.sent = torque.tolist()
-            self._push()
+            self.output.follow(torque.tolist())
 
     # --- what people ask ----------------------------------------------------------------------------------
 
@@ -93,7 +97,7 @@ class Monitor(Hearing):
         causes = self._all(now)
         after = transition(self.state, self._facts(causes, reset=True))
         if after.mode is Mode.STOPPED:
-            reasons = _names(c for c in causes if c.bearing in STOPPING)
+            reasons = _names(c for c in causes if self._stops(c))
             return Answer(False, f"still stopped: {reasons or 'the arm is not at rest yet'}")
         self._become(after, causes)
         return Answer(True, f"reset by {who}; authority is shadow")
@@ -111,7 +115,7 @@ class Monitor(Hearing):
         if self.state.authority is Authority.SHADOW < after.authority:
             assert self.states.reading is not None  # it does not rise without a good state
             self.output.weigh(self.states.reading)
-            self.output.sent = self.output.gravity  # what an arm is given that was just activated
+            self.output.follow(self.output.gravity)  # what an arm is given that was just activated
         self._become(after, causes)
         label = after.authority.label
         return Answer(True, f"{'shadow as soon as the arm is at rest' if after.leaving else label}, by {who}")
@@ -122,7 +126,8 @@ class Monitor(Hearing):
         """Decide what the arm receives; called `station.monitor.rate` times a second."""
         if self.state.authority is Authority.SHADOW:
             self.senders.forget_lost(now)
-        causes = self.take_seen() | self._pace.tick(now) | self.standing(now) | self._pace.causes()
+        late = self._pace.tick(now, self.states.begun)
+        causes = self.take_seen() | late | self.standing(now) | self._pace.causes()
         found = self._facts(causes)
         if found.state is StateHealth.GOOD:
             assert self.states.reading is not None
@@ -131,14 +136,15 @@ class Monitor(Hearing):
         move = motion(self.state, found)
         limited, gripper = self._send(now, move)
         causes |= limited
-        self._push()
 
-        for cause in causes - self._now:
+        for cause in sorted(causes - self._now, key=lambda c: c.label):  # the same order in every process
             self.counts[cause] = self.counts.get(cause, 0) + 1
         self._now = frozenset(causes)
         return Tick(
             publish=move is not Motion.NOTHING,
             torque=np.array(self.output.sent),
+            gravity=np.array(self.output.gravity),
+            filtered=np.array(self.output.filtered),
             gripper=gripper,
             mode=self.state.mode,
             authority=self.state.authority,
@@ -178,8 +184,13 @@ class Monitor(Hearing):
         if after.mode is not Mode.STOPPED:
             self._latched = frozenset()
         elif self.state.mode is not Mode.STOPPED:
-            self._latched = frozenset(c for c in causes if c.bearing in STOPPING)
+            self._latched = frozenset(c for c in causes if self._stops(c))
         self.state = after
+
+    def _stops(self, cause: Cause) -> bool:
+        """In shadow nobody needs a policy."""
+        shadow = self.state.authority is Authority.SHADOW
+        return cause.bearing in STOPPING and not (shadow and cause.bearing is Bearing.NO_POLICY)
 
     def _send(self, now: int, move: Motion) -> tuple[set[Cause], float | None]:
         """Work out what is sent in this tick; what the limiter altered, and what the gripper is told."""
@@ -208,20 +219,13 @@ class Monitor(Hearing):
     def _preview(self) -> set[Cause]:
         """In shadow, what would be sent; while the watchdog owns the arm that is the watchdog's."""
         if self.usurped:
+            self.output.follow(self.output.sent)
             return set()
         reading = self.states.reading
         if self.state.mode is Mode.PASSING and reading is not None:
             return self._pass(reading)[0]
-        self.output.sent = self.output.gravity
+        self.output.follow(self.output.gravity)
         return set()
-
-    def _push(self) -> None:
-        """What is being sent on top of the arm's weight, for the ears: an arm that is pushed should move."""
-        output = self.output
-        if output.motion is Motion.NOTHING:
-            self.pushing = output.zeros
-        else:
-            self.pushing = [a - b for a, b in zip(output.sent, output.gravity, strict=True)]
 
 
 def _limited(met: int) -> set[Cause]:

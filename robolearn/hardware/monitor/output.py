@@ -25,6 +25,8 @@ class Output:
         zeros: (n,).
         sent: the latest torque, gravity included where we supply it, (n,) [N·m].
         gravity: what carries the arm, as far as we supply it, (n,) [N·m].
+        filtered: what was sent on top of that (n,) [N·m]; bit for bit what was asked for where the limiter
+            altered nothing.
         motion: what the latest torque was for.
         holder: leads the arm to rest.
     """
@@ -33,7 +35,7 @@ class Output:
         arm, settings = station.arm, station.monitor
         self.parameters = limiter_parameters(arm, settings.rate)
         self.zeros = [0.0] * arm.n
-        self.sent = self.gravity = self.zeros
+        self.sent = self.gravity = self.filtered = self.zeros
         self.motion = Motion.NOTHING
         self.holder, self._release = Holder(settings.hold), Release(settings.hold)
         self._model = None if arm.compensates_gravity else model
@@ -44,6 +46,11 @@ class Output:
         """Work out what carries the arm where it is now."""
         if self._model is not None:
             self.gravity = self._model.gravity(self._model.frames(np.array(reading.q))).tolist()
+
+    def follow(self, sent: list[float]) -> None:
+        """Go on from a torque that was sent, gravity included (n,) [N·m]."""
+        self.sent = sent
+        self.filtered = [a - b for a, b in zip(sent, self.gravity, strict=True)]
 
     def nothing(self) -> None:
         """Nothing is sent."""
@@ -75,5 +82,8 @@ class Output:
         """The next torque from a request, gravity excluded (n,) [N·m]; returns what the limiter met."""
         out = self.zeros.copy()
         met = limit(torque, self.gravity, self.sent, q, dq, parameters, out)
-        self.sent = out
+        if met:
+            self.follow(out)
+        else:
+            self.sent, self.filtered = out, list(torque)
         return met

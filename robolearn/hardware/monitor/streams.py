@@ -27,6 +27,10 @@ TORQUE_RATE_TIME = 0.005
 FLOOD_TIME, FLOOD_FACTOR, FLOOD_SLACK = 0.25, 1.5, 3
 """So many times the announced rate, and so many requests more, may come in so many seconds."""
 
+TURN_TIME = 0.25
+"""Senders take turns: one who asks again after so many seconds or less, though another has asked meanwhile,
+asks at the same time."""
+
 CAMERA_MOTION, CAMERA_ALIKE = 0.05, 3
 """While a joint turns by so many rad, not so many images repeat the one before to the bit. (A simulated
 camera has no noise: two images 17 ms apart may well be the same while only the wrist turns.)"""
@@ -68,8 +72,6 @@ class StateStream:
         Args:
             pushing: what is being sent on top of the arm's weight (n,) [N·m].
         """
-        if self._good_at is None:
-            self._good_at = now
         new, last = read_state(state, self._names), self.reading
         if isinstance(new, Cause):
             self._bad = new
@@ -97,9 +99,20 @@ class StateStream:
             causes.add(Cause.STATE_FROZEN)
         if self._collided(new):
             causes.add(Cause.TORQUE_RATE)
-        if not causes - {Cause.TORQUE_RATE}:
+        fresh = self.begun or now - self._measured_at <= self._age
+        if fresh and not causes - {Cause.TORQUE_RATE}:
             self._good_at = self._measured_at
         return causes
+
+    @property
+    def begun(self) -> bool:
+        """Whether a good state has come that was fresh; before that a driver may just be starting."""
+        return self._good_at is not None
+
+    def expect(self, now: int) -> None:
+        """From now on somebody depends on the states, whether one has come or not."""
+        if self._good_at is None:
+            self._good_at = now
 
     def causes(self, now: int) -> set[Cause]:
         """What is wrong now."""
@@ -148,13 +161,18 @@ class StateStream:
 class RequestStream:
     """Requests.
 
+    Args:
+        station: whose joints they are about.
+        senders: who may ask: those who are alive.
+
     Attributes:
         ask: the newest, if nothing was wrong with it.
         rate: how many are announced [Hz].
     """
 
-    def __init__(self, station: Station) -> None:
+    def __init__(self, station: Station, senders: Senders) -> None:
         settings = station.monitor
+        self._senders = senders
         self._names = station.joint_names
         self._age = settings.request_age * SECOND
         self._future = settings.future_tolerance * SECOND
@@ -165,13 +183,21 @@ class RequestStream:
         self._newest: int | None = None  # stamp
         self._made_at = 0  # when its oldest observation was made, by the steady clock
         self._arrivals: deque[int] = deque(maxlen=2048)
+        self._asked: dict[str, int] = {}  # when each sender asked last
+        self._sender = ""  # of the newest
+        self._mixed_at: int | None = None  # when two were found to ask at the same time
 
     def receive(self, now: int, clock: int, request: TorqueRequest) -> set[Cause]:
         """A request arrived; what is wrong with it."""
         self._arrivals.append(now)
+        known = self._senders.knows(now, request.sender)
+        if known:
+            self._take_turn(now, request.sender)
         new = read_request(request, self._names)
         if isinstance(new, Cause):
             self._refusal = new
+        elif not known:
+            self._refusal = Cause.REQUEST_SENDER
         elif new.stamp - clock > self._future:
             self._refusal = Cause.REQUEST_FUTURE
         elif self._newest is not None and self._newest - new.stamp > self._backwards:
@@ -192,7 +218,16 @@ class RequestStream:
             self._arrivals.popleft()
         if len(self._arrivals) > FLOOD_FACTOR * self.rate * FLOOD_TIME + FLOOD_SLACK:
             causes.add(Cause.REQUEST_FLOOD)
+        if self._mixed_at is not None and now - self._mixed_at <= TURN_TIME * SECOND:
+            causes.add(Cause.TWO_POLICIES)
         return causes
+
+    def _take_turn(self, now: int, sender: str) -> None:
+        turn = TURN_TIME * SECOND
+        self._asked = {name: at for name, at in self._asked.items() if now - at <= turn}
+        if sender != self._sender and sender in self._asked:
+            self._mixed_at = now
+        self._asked[sender], self._sender = now, sender
 
     def shift(self, by: int) -> None:
         """The clock of the stamps has jumped."""
@@ -257,6 +292,10 @@ class Senders:
         """The latest heartbeat of everybody who is alive."""
         return [beat for at, beat in self._beats.values() if now - at <= self._timeout]
 
+    def knows(self, now: int, sender: str) -> bool:
+        """Whether a sender is alive."""
+        return sender in self._beats and now - self._beats[sender][0] <= self._timeout
+
     def forget_lost(self, now: int) -> None:
         """Whoever has fallen silent is no longer expected."""
         self._beats = {b.sender: (at, b) for at, b in self._beats.values() if now - at <= self._timeout}
@@ -283,14 +322,14 @@ class Pace:
         self._last: int | None = None
         self._misses = 0
 
-    def tick(self, now: int) -> set[Cause]:
-        """A tick begins; what is wrong with its time."""
+    def tick(self, now: int, begun: bool) -> set[Cause]:
+        """A tick begins; what is wrong with its time. Late ones count once the arm's states have `begun`."""
         last, self._last = self._last, now
         if last is None:
             return set()
         if now < last:
             return {Cause.CLOCK_JUMP}
-        if now - last <= 2.0 * self._period:
+        if not begun or now - last <= 2.0 * self._period:
             self._misses = 0
             return set()
         self._misses += 1

@@ -56,7 +56,7 @@ class Watchdog:
     def on_command(self, now: int, torque: Array) -> None:
         """What the monitor sent to the controller (n,) [N·m]."""
         if not self.owns and torque.shape == (len(self.output.zeros),):
-            self.output.sent = torque.tolist()
+            self.output.follow(torque.tolist())
 
     def on_inactive(self, now: int, inactive: bool) -> None:
         """Whether the controller is confirmed to be inactive."""
@@ -93,6 +93,7 @@ class Watchdog:
             output.weigh(reading)
         if self._live and not self.owns and self._is_late(now):
             self.owns = True
+            self._states.expect(now)
         if not self.owns:
             return Watch(False, np.array(output.sent), False, False)
 

@@ -77,11 +77,11 @@ def joint_state_message(state: JointState) -> JointStateMessage:
 
 
 def torque_request(message: JointStateMessage) -> TorqueRequest:
-    """What somebody asks for; the gripper stands as the last joint."""
-    names, torque = tuple(message.name), numbers(message.effort)
+    """What somebody asks for; the gripper stands as the last joint, the sender in frame_id."""
+    names, torque, sender = tuple(message.name), numbers(message.effort), message.header.frame_id
     if names and len(torque) == len(names) and names[-1] == GRIPPER:
-        return TorqueRequest(stamp_of(message.header), names[:-1], torque[:-1], float(torque[-1]))
-    return TorqueRequest(stamp_of(message.header), names, torque)
+        return TorqueRequest(stamp_of(message.header), names[:-1], torque[:-1], float(torque[-1]), sender)
+    return TorqueRequest(stamp_of(message.header), names, torque, sender=sender)
 
 
 def torque_message(request: TorqueRequest) -> JointStateMessage:
@@ -89,7 +89,7 @@ def torque_message(request: TorqueRequest) -> JointStateMessage:
     names, torque = list(request.names), request.torque
     if request.gripper is not None:
         names, torque = [*names, GRIPPER], np.append(torque, request.gripper)
-    message = JointStateMessage(header=header(request.stamp), name=names)
+    message = JointStateMessage(header=header(request.stamp, request.sender), name=names)
     message.effort = _sequence(torque)
     return message
 

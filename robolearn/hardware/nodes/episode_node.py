@@ -127,7 +127,7 @@ class EpisodeNode(Node):
             bundle=self._bundle,
             requires=contract.to_dict() if contract else None,
         )
-        self.runner = EpisodeRunner(self.station, plan)
+        self.runner = EpisodeRunner(self.station, plan, names.sender(names.EPISODES))
 
     # --- what it hears ------------------------------------------------------------------------------------
 

@@ -21,7 +21,6 @@ from collections import Counter
 from functools import partial
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import WrenchStamped
 from rclpy.node import Node
@@ -32,7 +31,6 @@ from std_srvs.srv import SetBool, Trigger
 
 from robolearn.contract import Contract
 from robolearn.errors import InputError
-from robolearn.hardware.model import ArmModel
 from robolearn.hardware.monitor.decisions import Answer, Tick
 from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.promoted import promoted_bundles
@@ -52,7 +50,7 @@ from robolearn.hardware.nodes.common import (
 from robolearn.hardware.nodes.deactivation import deactivation_port
 from robolearn.hardware.nodes.gripper import Gripper
 from robolearn.hardware.recording import topics
-from robolearn.hardware.wire import SECOND, Array, JointState, TorqueRequest, order
+from robolearn.hardware.wire import SECOND, JointState, TorqueRequest
 
 STATUS_PERIOD = SECOND // 10
 """The state is published so often at least, and whenever it changes [ns]."""
@@ -82,7 +80,6 @@ class MonitorNode(Node):
         watchdog = bool(self.declare_parameter("watchdog", True).value)
         self._promoted = promoted_bundles(station)
         self.monitor = Monitor(station, watchdog=watchdog, allowed_bundles=self._promoted)
-        self._model = None if station.arm.compensates_gravity else ArmModel(station.arm)
         self._state: JointState | None = None
         self._requested_stamp = 0
         self._nameless = 0
@@ -248,10 +245,10 @@ class MonitorNode(Node):
         asked = tick.motion is Motion.REQUEST or not tick.publish
         source = self._requested_stamp if asked or self._state is None else self._state.stamp
         joints = self.station.joint_names
-        filtered = TorqueRequest(source, joints, tick.torque - self._weight(), tick.gripper)
+        filtered = TorqueRequest(source, joints, tick.filtered, tick.gripper, names.MONITOR)
         self._filtered.publish(convert.torque_message(filtered))
         if tick.publish:
-            sent = TorqueRequest(source, joints, tick.torque, tick.gripper)
+            sent = TorqueRequest(source, joints, tick.torque, tick.gripper, names.MONITOR)
             self._sent.publish(convert.torque_message(sent))
         telling = (tick.mode, tick.authority, tick.causes, tick.deactivate)
         if telling != self._told or now - self._told_at >= STATUS_PERIOD:
@@ -264,13 +261,6 @@ class MonitorNode(Node):
             message = convert.status_message(self.monitor.status(stamp))
             self._status.publish(message)
             self._diagnostics.publish(message)
-
-    def _weight(self) -> Array:
-        """What the monitor adds to carry the arm (n,) [N·m]."""
-        places = None if self._state is None else order(self._state.names, self.station.joint_names)
-        if self._model is None or self._state is None or places is None:
-            return np.zeros(self.station.arm.n)
-        return np.asarray(self._model.gravity(self._model.frames(self._state.position[places])))
 
     # --- how it ends --------------------------------------------------------------------------------------
 

@@ -5,6 +5,9 @@ Services and topics written `~/name` in the documentation lie below their node's
 
 from __future__ import annotations
 
+import os
+import socket
+
 NAMESPACE = "/robolearn"
 """Of all nodes but the simulated arm, which stands where an arm's driver would."""
 
@@ -38,3 +41,8 @@ TASK = f"{ARM_NODE}/task"
 """std_msgs/String, latched: the simulated arm's task, where it begins and how long it may take, as JSON."""
 
 DIAGNOSTICS = "/diagnostics"
+
+
+def sender(node: str) -> str:
+    """What a node's process calls itself in heartbeats and requests: two that run at once have two names."""
+    return f"{node} {os.getpid()}@{socket.gethostname()}"

@@ -140,7 +140,7 @@ class PolicyNode(LifecycleNode):
             from robolearn.hardware.inference import OnnxActor
 
             actor = OnnxActor(self._onnx, bundle.contract.hash)
-        self._runner = runner = PolicyRunner(bundle, self.station, actor)
+        self._runner = runner = PolicyRunner(bundle, self.station, actor, names.sender(names.POLICY))
         self._warm_up(runner)
         self._thinker = Thinker(runner, self._ask)
         self._contract.publish(String(data=bundle.contract.to_json()))

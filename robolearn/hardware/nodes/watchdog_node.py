@@ -102,7 +102,7 @@ class WatchdogNode(Node):
         watch = self.watchdog.tick(now)
         if watch.publish:
             self._command.publish(convert.command_message(watch.torque))
-            sent = TorqueRequest(stamp, self.station.joint_names, watch.torque)
+            sent = TorqueRequest(stamp, self.station.joint_names, watch.torque, sender=names.WATCHDOG)
             self._sent.publish(convert.torque_message(sent))
         if watch.deactivate:
             self._port.want(False)
@@ -116,7 +116,7 @@ class WatchdogNode(Node):
         if watch.owns or now - self._said_at >= SILENT_PERIOD:
             self._said_at = now
             torque = watch.torque if watch.owns else np.zeros(0)
-            said = TorqueRequest(stamp, self.station.joint_names, torque)
+            said = TorqueRequest(stamp, self.station.joint_names, torque, sender=names.WATCHDOG)
             self._guard.publish(convert.torque_message(said))
         if self._ending and not self.ended:
             self.get_logger().warning("not yet: the arm needs me", throttle_duration_sec=2.0)

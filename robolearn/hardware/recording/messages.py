@@ -1,8 +1,9 @@
 """Records of `robolearn.hardware.wire` to and from the CDR bytes of ROS 2 messages, without ROS.
 
 Requested, filtered and sent torques are a sensor_msgs/JointState with effort only; the gripper stands in it
-as one more joint, the last. Their header.stamp is that of the oldest observation they came from. A camera's
-name is its header.frame_id without "_optical". Numbers survive bit for bit, NaN included.
+as one more joint, the last. Their header.stamp is that of the oldest observation they came from, their
+header.frame_id the sender. A camera's name is its header.frame_id without "_optical". Numbers survive bit for
+bit, NaN included.
 """
 
 from __future__ import annotations
@@ -98,11 +99,11 @@ def _floats(values: Array) -> Array:
     return np.ascontiguousarray(values, np.float64)
 
 
-def _encode_joints(stamp: int, names: list[str], position: Array, velocity: Array, effort: Array) -> bytes:
+def _encode_joints(header: Any, names: list[str], position: Array, velocity: Array, effort: Array) -> bytes:
     return serialize(
         new(
             JOINT_STATE,
-            header=_header(stamp),
+            header=header,
             name=names,
             position=_floats(position),
             velocity=_floats(velocity),
@@ -112,7 +113,8 @@ def _encode_joints(stamp: int, names: list[str], position: Array, velocity: Arra
 
 
 def _encode_state(state: JointState) -> bytes:
-    return _encode_joints(state.stamp, list(state.names), state.position, state.velocity, state.effort)
+    header = _header(state.stamp)
+    return _encode_joints(header, list(state.names), state.position, state.velocity, state.effort)
 
 
 def _encode_request(request: TorqueRequest) -> bytes:
@@ -121,7 +123,7 @@ def _encode_request(request: TorqueRequest) -> bytes:
         raise InputError(f"joints {names} of a torque hold {GRIPPER!r}; its target stands beside the torque")
     if request.gripper is not None:
         names, torque = [*names, GRIPPER], np.append(torque, request.gripper)
-    return _encode_joints(request.stamp, names, _NONE, _NONE, torque)
+    return _encode_joints(_header(request.stamp, request.sender), names, _NONE, _NONE, torque)
 
 
 def _decode_joints(message: Any) -> JointState | TorqueRequest:
@@ -129,10 +131,10 @@ def _decode_joints(message: Any) -> JointState | TorqueRequest:
     # Effort alone is a torque that somebody wants: an arm always says where it is.
     if len(message.position) or len(message.velocity) or not len(message.effort):
         return JointState(stamp, names, message.position, message.velocity, message.effort)
-    torque = message.effort
+    torque, sender = message.effort, message.header.frame_id
     if len(torque) == len(names) and names[-1] == GRIPPER:
-        return TorqueRequest(stamp, names[:-1], torque[:-1], float(torque[-1]))
-    return TorqueRequest(stamp, names, torque)
+        return TorqueRequest(stamp, names[:-1], torque[:-1], float(torque[-1]), sender)
+    return TorqueRequest(stamp, names, torque, sender=sender)
 
 
 def _encode_command(command: TorqueCommand) -> bytes:
