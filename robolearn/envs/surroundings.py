@@ -141,16 +141,7 @@ class Surroundings:
             colours = model.geom_rgba[:, :3]
             colours += rng.uniform(-shift, shift, colours.shape)
             np.clip(colours, 0, 1, out=colours)
-        if sampled["texture"]:
-            model.geom_matid[self._table] = model.material("pattern").id
-            tile = np.ones((_TEXTURE_SIZE // _TILES, _TEXTURE_SIZE // _TILES, 1))
-            pattern = np.kron(rng.uniform(0.4, 1.0, (_TILES, _TILES, 3)), tile)
-            model.tex_data[self._pixels] = (255 * pattern).astype(np.uint8).ravel()
-        for body in self._distractors[: sampled["distractors"]]:
-            side = rng.choice([-1.0, 1.0])
-            model.body_pos[body] = [rng.uniform(0.25, 0.75), side * rng.uniform(0.2, 0.35), 0.03]
-            geom = int(model.body_geomadr[body])
-            model.geom_rgba[geom] = [*rng.uniform(0, 1, 3), 1.0]
+        self.furnish(sampled["texture"], sampled["distractors"], rng)
 
         model.geom_friction[:, 0] *= sampled["friction_scale"]
         model.dof_frictionloss[arm_dof] = sampled["joint_friction"]
@@ -165,3 +156,23 @@ class Surroundings:
             for name in _OFFSETS:
                 getattr(model, name)[:] = self._offsets[name]
         self._scaled = scaled
+
+    def furnish(self, texture: bool, distractors: int, rng: np.random.Generator) -> None:
+        """Lay a pattern on the table, and put things beside the work that have nothing to do with it.
+
+        Args:
+            texture: whether there is a pattern.
+            distractors: how many things.
+            rng: draws what the pattern is, and where the things stand.
+        """
+        model = self._model
+        if texture:
+            model.geom_matid[self._table] = model.material("pattern").id
+            tile = np.ones((_TEXTURE_SIZE // _TILES, _TEXTURE_SIZE // _TILES, 1))
+            pattern = np.kron(rng.uniform(0.4, 1.0, (_TILES, _TILES, 3)), tile)
+            model.tex_data[self._pixels] = (255 * pattern).astype(np.uint8).ravel()
+        for body in self._distractors[:distractors]:
+            side = rng.choice([-1.0, 1.0])
+            model.body_pos[body] = [rng.uniform(0.25, 0.75), side * rng.uniform(0.2, 0.35), 0.03]
+            geom = int(model.body_geomadr[body])
+            model.geom_rgba[geom] = [*rng.uniform(0, 1, 3), 1.0]

@@ -25,6 +25,7 @@ from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.promoted import promoted_bundles
 from robolearn.hardware.monitor.states import Authority, Mode
 from robolearn.hardware.monitor.watchdog import Watchdog
+from robolearn.hardware.realities import Reality
 from robolearn.hardware.recording import topics
 from robolearn.hardware.runner import Actor, Observation, PolicyRunner
 from robolearn.hardware.simulation import Message, Shutter, SimulatedArm, WireTiming
@@ -75,6 +76,7 @@ class OneProcess:
         inference: time that the policy takes [s]; None for the station's request_delay.
         authority: the level to which the person raises the authority.
         record: takes what a log holds; None keeps nothing.
+        reality: what the arm is otherwise than in the training simulator; nothing but the arm knows it.
         simulation: more arguments of `SimulatedArm`, for tests.
 
     Attributes:
@@ -96,6 +98,7 @@ class OneProcess:
         inference: float | None = None,
         authority: Authority = Authority.AUTONOMOUS,
         record: Recorder | None = None,
+        reality: Reality | None = None,
         simulation: Mapping[str, Any] | None = None,
     ) -> None:
         self.station = station = station.with_cameras_of(bundle.contract)
@@ -105,6 +108,7 @@ class OneProcess:
             {**bundle.changes, **(changes or {})},
             wire_timing(station),
             joint_names=station.joint_names,
+            reality=reality,
             **(simulation or {}),
         )
         self._promoted = promoted_bundles(station)

@@ -145,6 +145,19 @@ def vector(
     return _declare(words, about, take, unit=unit, low=low, high=high, **rest)
 
 
+def by_name(about: str, unit: str, low: float, high: float, size: int, **rest: Any) -> Any:
+    """For each of some names a list of `size` numbers, or the number itself where that is 1."""
+
+    def take(section: Section, key: str, arm: ArmProfile, values: Values) -> dict[str, Any]:
+        below = section.section(key)
+        if size == 1:
+            return {name: below.number(name, low, high) for name in below.names()}
+        return {name: tuple(below.vector(name, size, low, high).tolist()) for name in below.names()}
+
+    words = f"{size} numbers for each name" if size > 1 else "a number for each name"
+    return _declare(words, about, take, unit=unit, low=low, high=high, **rest)
+
+
 def quaternion(about: str, **rest: Any) -> Any:
     """A rotation as (w, x, y, z)."""
 

@@ -65,6 +65,16 @@ class Section:
         self._known.append(key)
         return self._values.get(key) is not None
 
+    def names(self) -> tuple[str, ...]:
+        """Its keys, where the file chooses them itself.
+
+        Raises:
+            InputError: one is no text.
+        """
+        if not all(isinstance(key, str) and key for key in self._values):
+            raise self.error("", self._values, "a mapping from names")
+        return tuple(self._values)
+
     def _take(self, key: str, expected: str) -> Any:
         self._known.append(key)
         if key not in self._values:

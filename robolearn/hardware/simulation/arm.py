@@ -25,6 +25,8 @@ from robolearn.envs.base import ManipulationEnv
 from robolearn.envs.tasks import make
 from robolearn.errors import InputError, choose
 from robolearn.hardware.faults import Fault, Faults
+from robolearn.hardware.realities import Reality
+from robolearn.hardware.simulation import conditions
 from robolearn.hardware.simulation.judging import Judge, Meters, Verdict
 from robolearn.hardware.simulation.pristine import Pristine, load, unlimit
 from robolearn.hardware.simulation.sensors import Message, Sensors
@@ -53,6 +55,8 @@ class SimulatedArm:
         gains: what the motors make of each N·m, (n,), on top of what the task's randomisation draws.
         joint_names: how the station calls the joints, in the order of torque commands; None for the arm's
             own names.
+        reality: what is otherwise than in the training simulator, in every episode; None: nothing, and
+            conditions are drawn as the task's randomisation says.
 
     Attributes:
         active: whether the controller is.
@@ -74,10 +78,15 @@ class SimulatedArm:
         payload_error: float = 0.0,
         gains: Array | None = None,
         joint_names: tuple[str, ...] | None = None,
+        reality: Reality | None = None,
     ) -> None:
-        self.timing = timing or WireTiming()
         self.task, self.changes = task, dict(changes or {})
         self.env: ManipulationEnv = make(task, self.changes)
+        self.timing = timing or WireTiming()
+        self._reality = reality
+        if reality is not None:
+            self.timing = conditions.later(reality, self.timing, self.env.views)
+            conditions.impose(reality, self.env)
         self.joint_names = tuple(joint_names or self.env.arm.joint_names)
         n = self.env.arm.n
         if len(self.joint_names) != n:
@@ -147,6 +156,8 @@ class SimulatedArm:
         if self._pristine is not None:
             self._pristine.restore()
         self.env.reset(seed=seed)
+        if self._reality is not None:
+            conditions.furnish(self._reality, self.env)
         self._pristine = Pristine(self.env.scene)
         unlimit(self.env)
         if self._payload:
