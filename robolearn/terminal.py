@@ -20,6 +20,17 @@ def parse(name: str, target: Callable[..., Result], arguments: list[str], **opti
     return tyro.cli(target, prog=f"robolearn {name}", args=arguments, config=config, **options)
 
 
+def brief(value: Any, digits: int = 4) -> str:
+    """A value of a configuration, or a sampled one, in a few words."""
+    if isinstance(value, float):
+        return f"{value:.{digits}g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {brief(entry, digits)}" for key, entry in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(brief(entry, digits) for entry in value)
+    return "\N{EN DASH}" if value is None else str(value)
+
+
 def print_table(rows: Sequence[Mapping[str, object]], json: bool = False) -> None:
     """Print rows with the same keys: columns aligned under their names, or a JSON list."""
     if json:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,16 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, Header
 from std_srvs.srv import SetBool, Trigger
 
 from robolearn.hardware.nodes import convert, names
+from robolearn.hardware.nodes.background import BackgroundNode
 from robolearn.hardware.nodes.common import EXACT, LATEST, SENSOR, steady, system
 from robolearn.hardware.recording import topics
 from robolearn.hardware.station import Station, load_station, save_station
@@ -73,9 +69,8 @@ class Wire:
         self.state: Any = None
         self.request: np.ndarray | None = None
         """What is asked for at 50 Hz (n,) [N·m], on top of a damper; None asks for nothing."""
-        self.context = Context()
-        rclpy.init(context=self.context, domain_id=self.domain)
-        self.node = node = Node("test", context=self.context)
+        self._background = BackgroundNode("test", domain=self.domain)
+        self.node = node = self._background.node
         listen = node.create_subscription
         listen(Float64MultiArray, station.controller.command_topic, self._on_command, EXACT)
         listen(Header, names.PULSE, self._on_pulse, EXACT)
@@ -85,21 +80,10 @@ class Wire:
         self._requests = node.create_publisher(JointState, topics.REQUESTED, EXACT)
         self._heartbeats = node.create_publisher(Header, topics.HEARTBEAT, EXACT)
         node.create_timer(0.02, self._ask)
-        self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._going = True
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while self._going:
-            self._executor.spin_once(timeout_sec=0.1)
+        self._background.start()
 
     def close(self) -> None:
-        self._going = False
-        self._thread.join(5.0)
-        self.node.destroy_node()
-        self.context.try_shutdown()
+        self._background.close()
 
     def _on_command(self, message: Float64MultiArray) -> None:
         self.commands.append((steady(), convert.numbers(message.data)))

@@ -24,6 +24,7 @@ from robolearn import __version__, checks
 from robolearn.errors import InputError
 from robolearn.files import replacing
 from robolearn.policies.bundle import Bundle, find_bundle, load_bundle
+from robolearn.terminal import brief
 from robolearn.training.charts import Estimate, Line, interval_bar, line_chart
 from robolearn.training.configuration import describe_changes
 from robolearn.training.evaluation import task_changes
@@ -190,7 +191,7 @@ def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"said": said, "number": _number, "brief": _brief}
+    environment.filters |= {"said": said, "number": _number, "brief": brief}
     return environment
 
 
@@ -203,23 +204,12 @@ def _number(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}g}"
 
 
-def _brief(value: Any, digits: int = 4) -> str:
-    """A value of a configuration or a sampled one, in a few words."""
-    if isinstance(value, float):
-        return f"{value:.{digits}g}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_brief(entry, digits)}" for key, entry in value.items())
-    if isinstance(value, list | tuple):
-        return " ".join(_brief(entry, digits) for entry in value)
-    return "\N{EN DASH}" if value is None else str(value)
-
-
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, entry in value.items():
         if isinstance(entry, Mapping) and entry:
             yield from _flat(entry, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", _brief(entry)
+            yield f"{prefix}{key}", brief(entry)
 
 
 def _has_bundle(run: Path) -> bool:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from robolearn import checks
 from robolearn.envs.tasks import TASKS, task_class
+from robolearn.terminal import brief
 from robolearn.training.describe import meanings, summary_of
 
 
@@ -37,7 +38,7 @@ def run_tasks(json: bool = False) -> int:
         table.add_column("meaning", overflow="fold")
         for entry in task["parameters"]:
             meaning = Text(entry["meaning"])  # not a string: "[m]" is no markup
-            table.add_row(entry["name"], _brief(entry["default"]), meaning)
+            table.add_row(entry["name"], _default(entry["default"]), meaning)
         console.print(table)
     return 0
 
@@ -60,11 +61,8 @@ def describe_task(name: str) -> dict[str, Any]:
     }
 
 
-def _brief(value: Any) -> str:
+def _default(value: Any) -> str:
+    """A parameter's default in a few words; things that have names by these."""
     if isinstance(value, list) and value and isinstance(value[0], dict):
         return ", ".join(str(entry.get("name")) for entry in value)
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {entry:g}" for key, entry in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return brief(value)

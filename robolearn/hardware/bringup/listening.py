@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -18,6 +13,7 @@ from std_srvs.srv import SetBool, Trigger
 from robolearn.errors import InputError
 from robolearn.hardware.bringup.status import Status
 from robolearn.hardware.nodes import convert, names
+from robolearn.hardware.nodes.background import BackgroundNode
 from robolearn.hardware.nodes.common import EXACT, LATCHED, SENSOR
 from robolearn.hardware.recording import topics
 
@@ -47,10 +43,10 @@ class Listener:
     """
 
     def __init__(self, status: Status) -> None:
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self.status = status
         self.answer = ""
-        self._node = node = Node("up", namespace=names.NAMESPACE)
+        self._background = BackgroundNode("up", names.NAMESPACE)
+        node = self._background.node
         listen = node.create_subscription
         listen(DiagnosticArray, topics.MONITOR, self._on_monitor, EXACT)
         listen(DiagnosticArray, names.DIAGNOSTICS, self._on_diagnostics, EXACT)
@@ -62,22 +58,11 @@ class Listener:
             service: node.create_client(Trigger if value is None else SetBool, service)
             for _, service, value in ASK.values()
         }
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._spin, name="listener", daemon=True)
-        self._going = True
-        self._thread.start()
-
-    def _spin(self) -> None:
-        while self._going:
-            self._executor.spin_once(timeout_sec=0.1)
+        self._background.start()
 
     def close(self) -> None:
         """Stop listening."""
-        self._going = False
-        self._thread.join(2.0)
-        self._node.destroy_node()
-        rclpy.try_shutdown()
+        self._background.close()
 
     def ask(self, key: str) -> None:
         """Pass on what a key means."""
