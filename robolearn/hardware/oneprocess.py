@@ -8,8 +8,6 @@ episode begins as soon as the arm is home.
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robolearn.data.episode import Outcome
-from robolearn.hardware.episodes import EpisodePlan, EpisodeRunner, Phase, Result
-from robolearn.hardware.limiter import CAUSES
+from robolearn.errors import choose
+from robolearn.hardware.episodes import EpisodePlan, EpisodeRunner, Phase
 from robolearn.hardware.monitor import glimpse
-from robolearn.hardware.monitor.decisions import Tick
+from robolearn.hardware.monitor.decisions import Tick, Watch
 from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.promoted import promoted_bundles
 from robolearn.hardware.monitor.states import Authority, Mode
@@ -28,8 +26,9 @@ from robolearn.hardware.monitor.watchdog import Watchdog
 from robolearn.hardware.realities import Reality
 from robolearn.hardware.recording import topics
 from robolearn.hardware.runner import Actor, Observation, PolicyRunner
-from robolearn.hardware.simulation import Message, Shutter, SimulatedArm, WireTiming
+from robolearn.hardware.simulation import Message, SimulatedArm, wire_timing
 from robolearn.hardware.station import Station
+from robolearn.hardware.tally import Tally
 from robolearn.hardware.wire import (
     SECOND,
     Array,
@@ -49,20 +48,12 @@ Record = JointState | TorqueRequest | Picture | Wrench | Heartbeat | MonitorStat
 Recorder = Callable[[str, int, Record], None]
 """Called with topic, time of arrival [ns] and record, for all that a log holds, in the order of time."""
 
+PARTS = ("monitor", "watchdog", "policy")
+"""What may die by itself: over ROS, each is a process."""
+
 HEARTBEAT_PERIOD = SECOND // 20
 PATIENCE = 30 * SECOND
 """An arm that is not home by then does not come any more [ns]."""
-
-
-def wire_timing(station: Station) -> WireTiming:
-    """The simulated arm's rates and delays as a station has them."""
-    return WireTiming(
-        state_rate=station.state.rate,
-        state_delay=station.state.delay,
-        command_delay=station.controller.command_delay,
-        cameras={camera.name: Shutter(camera.rate, camera.delay) for camera in station.cameras},
-        wrench=station.wrench is not None,
-    )
 
 
 class OneProcess:
@@ -83,6 +74,7 @@ class OneProcess:
         now: the time [ns].
         station, arm, monitor, watchdog, runner, episodes: the parts.
         tick: what the monitor decided last.
+        watch: what the watchdog decided last.
 
     Raises:
         InputError: the station does not offer what the bundle's contract requires, or is no simulated one.
@@ -112,9 +104,7 @@ class OneProcess:
             **(simulation or {}),
         )
         self._promoted = promoted_bundles(station)
-        self.monitor = Monitor(station, allowed_bundles=self._promoted)
-        self.watchdog = Watchdog(station)
-        self.monitor.announce(bundle.contract)
+        self.monitor, self.watchdog = self._new_monitor(), Watchdog(station)
         env = self.arm.env
         plan = EpisodePlan(
             task=bundle.task,
@@ -128,6 +118,7 @@ class OneProcess:
         self.episodes = EpisodeRunner(station, plan)
         self.now = 0
         self.tick: Tick | None = None
+        self.watch: Watch | None = None
         self._authority, self._record = authority, record
         self._period = SECOND / station.monitor.rate
         self._ticks = 0
@@ -137,8 +128,8 @@ class OneProcess:
         self._thinking: tuple[int, Observation, NDArray[np.float32]] | None = None
         self._grip: bool | None = None
         self._asked_stamp = 0
-        self._gripper: float | None = None
         self._deactivated = False
+        self._dead: set[str] = set()
         self._tally = Tally(station.monitor.rate)
 
     # --- episodes -----------------------------------------------------------------------------------------
@@ -184,6 +175,39 @@ class OneProcess:
         self.episodes.ready(self.now)
         self._write_marks()
 
+    # --- the death of parts -------------------------------------------------------------------------------
+
+    def kill(self, part: str) -> None:
+        """What would be a process of its own dies: it hears nothing more, and says nothing.
+
+        Args:
+            part: one of `PARTS`.
+
+        Raises:
+            InputError: there is no such part.
+        """
+        self._dead.add(choose("part", part, PARTS))
+        if part == "policy":
+            self._thinking = None
+
+    def restart(self, part: str) -> None:
+        """It is started again, and knows nothing of what was."""
+        self._dead.discard(choose("part", part, PARTS))
+        if part == "monitor":
+            self.monitor = self._new_monitor()
+        elif part == "watchdog":
+            self.watchdog = Watchdog(self.station)
+        else:
+            self.runner.end()
+
+    def _new_monitor(self) -> Monitor:
+        monitor = Monitor(self.station, allowed_bundles=self._promoted)
+        monitor.announce(self.runner.contract)
+        return monitor
+
+    def _lives(self, part: str) -> bool:
+        return part not in self._dead
+
     # --- time ---------------------------------------------------------------------------------------------
 
     def step(self) -> None:
@@ -191,12 +215,13 @@ class OneProcess:
         self.now = now = self._next_event()
         for message in self.arm.advance(now):
             self._hear(message)
-        self._think()
+        if self._lives("policy"):
+            self._think()
         if now >= self._beat_at:
             self._beat_at = now + HEARTBEAT_PERIOD
-            for beat in (self.runner.heartbeat(now), self.episodes.heartbeat(now)):
-                self.monitor.on_heartbeat(now, beat)
-                self._write(topics.HEARTBEAT, beat)
+            if self._lives("policy"):
+                self._beat(self.runner.heartbeat(now))
+            self._beat(self.episodes.heartbeat(now))
         if now >= self._tick_time():
             self._ticks += 1
             self._supervise()
@@ -211,9 +236,9 @@ class OneProcess:
 
     def _next_event(self) -> int:
         events = [self.arm.next_arrival(), self._tick_time(), self._beat_at]
-        if self._thinking is not None:
+        if self._lives("policy") and self._thinking is not None:
             events.append(self._thinking[0])
-        if (due := self.runner.next_due()) is not None and due > self.now:
+        if self._lives("policy") and (due := self.runner.next_due()) is not None and due > self.now:
             events.append(due)
         return max(min(events), self.now)
 
@@ -228,7 +253,7 @@ class OneProcess:
             self.watchdog.on_state(now, message)
             self.runner.on_state(now, message)
             if (request := self.episodes.on_state(message)) is not None:
-                self._ask(request)
+                self.ask(request)
         elif isinstance(message, Picture):
             camera = next(camera for camera in self.station.cameras if camera.name == message.camera)
             self._write(camera.topic, message)
@@ -246,55 +271,74 @@ class OneProcess:
             _, observation, action = self._thinking
             self._thinking = None
             self._tally.actions += 1
-            self._ask(self.runner.request(observation, action, now))
+            self.ask(self.runner.request(observation, action, now))
         if self._thinking is None and self.runner.due(now):
             if (shown := self.runner.prepare(now)) is not None:
                 self._thinking = now + self._latency, shown, self.runner.infer(shown)
             if self._latency == 0:
                 self._think()
 
-    def _ask(self, request: TorqueRequest) -> None:
+    def _beat(self, beat: Heartbeat) -> None:
+        self._write(topics.HEARTBEAT, beat)
+        self.monitor.on_heartbeat(self.now, beat)
+
+    def ask(self, request: TorqueRequest) -> None:
+        """Somebody asks for torques, now."""
         self._asked_stamp = request.stamp
         self._write(topics.REQUESTED, request)
         self.monitor.on_request(self.now, request)
 
     def _supervise(self) -> None:
-        """A tick of monitor and watchdog, and what follows from it."""
+        """A tick of watchdog and monitor, and what follows from it."""
         now = self.now
-        stranger = self.arm.faults.stranger is not None
-        self.monitor.on_publishers(now, ("stranger",) if stranger else ())
-        watch = self.watchdog.tick(now)
-        self.monitor.on_watchdog(now, watch.owns, watch.torque if watch.owns else None)
-        tick = self.tick = self.monitor.tick(now)
-        self.watchdog.on_monitor(now, tick.authority > Authority.SHADOW)
-        if tick.publish:
-            self.watchdog.on_command(now, tick.torque)
-        publish, torque = (watch.publish, watch.torque) if watch.owns else (tick.publish, tick.torque)
-        if publish:
-            self.arm.command(torque, now)
-            sender = "watchdog" if watch.owns else "monitor"
-            self._write(topics.SENT, self._torques(torque, tick.gripper, sender))
-        if tick.gripper is not None and (closed := tick.gripper > 0.0) is not self._grip:
-            self._grip = closed
-            self.arm.command_gripper(tick.gripper, now)
-        if (inactive := tick.deactivate or watch.deactivate) is not self._deactivated:
+        if self._lives("watchdog"):
+            self._watch(now)
+        if self._lives("monitor"):
+            self._tick(now)
+        inactive = any(each is not None and each.deactivate for each in (self.tick, self.watch))
+        if inactive is not self._deactivated:
             self._deactivated = inactive
             self.arm.set_active(not inactive, now)
 
+        if self.episodes.phase is Phase.RUNNING:
+            self.episodes.measured = self._tally.measured(self.arm)
+        if (verdict := self.arm.verdict) is not None:
+            self.episodes.on_verdict(now, verdict.success, verdict.reason)
+        stopped = self._lives("monitor") and self.tick is not None and self.tick.mode is Mode.STOPPED
+        if stopped and self.episodes.phase is Phase.RUNNING:
+            self.episodes.on_monitor_stopped(now)
+        self.episodes.tick(now)
+        self._write_marks()
+
+    def _watch(self, now: int) -> None:
+        """A tick of the watchdog, and what it sends."""
+        watch = self.watch = self.watchdog.tick(now)
+        self.monitor.on_watchdog(now, watch.owns, watch.torque if watch.owns else None)
+        if watch.publish:
+            self._send(now, watch.torque, None, "watchdog")
+
+    def _tick(self, now: int) -> None:
+        """A tick of the monitor, and what it sends and says."""
+        stranger = self.arm.faults.stranger is not None
+        self.monitor.on_publishers(now, ("stranger",) if stranger else ())
+        tick = self.tick = self.monitor.tick(now)
+        self.watchdog.on_monitor(now, tick.authority > Authority.SHADOW)
+        if tick.publish:
+            self._send(now, tick.torque, tick.gripper, "monitor")
+            self.watchdog.on_command(now, tick.torque)
+        if tick.gripper is not None and (closed := tick.gripper > 0.0) is not self._grip:
+            self._grip = closed
+            self.arm.command_gripper(tick.gripper, now)
         filtered = self._torques(tick.filtered, tick.gripper, "monitor")
         self.runner.on_filtered(now, filtered)
         self._write(topics.FILTERED, filtered)
         self._write(topics.MONITOR, self.monitor.status(now))
-
         if self.episodes.phase is Phase.RUNNING:
             self._tally.add(filtered.torque, tick.causes)
-            self.episodes.measured = self._tally.measured(self.arm)
-        if (verdict := self.arm.verdict) is not None:
-            self.episodes.on_verdict(now, verdict.success, verdict.reason)
-        if tick.mode is Mode.STOPPED and self.episodes.phase is Phase.RUNNING:
-            self.episodes.on_monitor_stopped(now)
-        self.episodes.tick(now)
-        self._write_marks()
+
+    def _send(self, now: int, torque: Array, gripper: float | None, sender: str) -> None:
+        self.arm.command(torque, now)
+        self._write(topics.SENT, self._torques(torque, gripper, sender))
 
     def _torques(self, torque: Array, gripper: float | None, sender: str) -> TorqueRequest:
         """Torques as a log has them: stamped as the oldest observation that they came from."""
@@ -311,63 +355,6 @@ class OneProcess:
     def close(self) -> None:
         """Free what rendering holds."""
         self.arm.close()
-
-
-class Tally:
-    """What is counted in an episode beside the task's own meters.
-
-    Args:
-        rate: ticks of the monitor a second [Hz].
-    """
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self.actions = self._ticks = self._altered = 0
-        self._causes: Counter[str] = Counter()
-        self._before: Array | None = None
-        self._square = 0.0
-        self._numbers = 0
-
-    def add(self, filtered: Array, causes: frozenset[str]) -> None:
-        """A tick of the monitor: the torque that it let through (n,) [N·m], and what was wrong."""
-        self._ticks += 1
-        limited = [cause for cause in CAUSES if f"limited_{cause}" in causes]
-        self._causes.update(limited)
-        self._altered += bool(limited)
-        if self._before is not None:
-            change = filtered - self._before
-            self._square += float(change @ change)
-            self._numbers += len(change)
-        self._before = filtered
-
-    def measured(self, arm: SimulatedArm) -> dict[str, float]:
-        """What an end mark carries."""
-        meters = arm.meters
-        return {
-            "peak_force": meters.peak_force,
-            "mean_force": meters.mean_force,
-            "drops": meters.drops,
-            "jams": meters.jams,
-        }
-
-    def outcome(self, result: Result, arm: SimulatedArm) -> Outcome:
-        """The episode's outcome, as an evaluation in the environment would have it."""
-        meters = arm.meters
-        rate = self._rate * math.sqrt(self._square / self._numbers) if self._numbers else 0.0
-        return Outcome(
-            success=result.success,
-            reason=result.reason,
-            steps=max(self.actions, 1),
-            seconds=result.seconds,
-            peak_force=meters.peak_force,
-            mean_force=meters.mean_force,
-            drops=meters.drops,
-            jams=meters.jams,
-            interventions={cause: self._causes[cause] for cause in CAUSES},
-            altered_ticks=self._altered,
-            ticks=self._ticks,
-            jerk=rate,
-        )
 
 
 def run_episodes(

@@ -46,9 +46,8 @@ from robolearn.hardware.nodes.common import (
     system,
     text_parameter,
 )
-from robolearn.hardware.oneprocess import wire_timing
 from robolearn.hardware.recording import topics
-from robolearn.hardware.simulation import Message, SimulatedArm
+from robolearn.hardware.simulation import Message, SimulatedArm, wire_timing
 from robolearn.hardware.wire import JointState, Picture
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from robolearn import checks
+from robolearn.hardware.station import Station
 from robolearn.hardware.wire import SECOND
 
 
@@ -52,6 +53,17 @@ class WireTiming:
         checks.number("state_rate", self.state_rate, above=0.0)
         for name in ("state_delay", "command_delay", "deactivation_delay"):
             checks.number(name, getattr(self, name), low=0.0)
+
+
+def wire_timing(station: Station) -> WireTiming:
+    """Rates and delays as a station has them."""
+    return WireTiming(
+        state_rate=station.state.rate,
+        state_delay=station.state.delay,
+        command_delay=station.controller.command_delay,
+        cameras={camera.name: Shutter(camera.rate, camera.delay) for camera in station.cameras},
+        wrench=station.wrench is not None,
+    )
 
 
 def nanoseconds(seconds: float) -> int:
