@@ -31,6 +31,7 @@ from robolearn.envs.starting import set_hand
 from robolearn.envs.views import VIDEO
 from robolearn.errors import InputError, choose
 from robolearn.hardware.arm import ArmProfile, load_arm
+from robolearn.hardware.exploring import noticeable_torque
 
 __all__ = ["CHANNELS", "ManipulationEnv", "TaskConfig"]
 
@@ -290,13 +291,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
 
     @property
     def noise_torque(self) -> Array:
-        """Torques that disturb the arm noticeably within a control step, shape (n,) [N·m].
-
-        A twentieth of a joint's strength; a third of that for the last three, which carry little inertia.
-        """
-        share = np.full(self.arm.n, 1 / 20)
-        share[-3:] /= 3
-        return share * self.arm.tau_max
+        """Torques that disturb the arm noticeably within a control step, shape (n,) [N·m]."""
+        return noticeable_torque(self.arm)
 
     @property
     def max_steps(self) -> int:

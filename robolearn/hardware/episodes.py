@@ -81,6 +81,7 @@ class EpisodePlan:
         requires: that contract itself, as `Contract.to_dict` gives it; None where it is not known.
         action_source: one of `ACTION_SOURCES`.
         session: a name that makes those of the episodes unique.
+        exploration: how much who acts is pushed; see `robolearn.hardware.exploring`.
 
     Raises:
         InputError: a time limit, a judge or an action source that cannot be.
@@ -96,9 +97,11 @@ class EpisodePlan:
     action_source: str = "policy"
     session: str = "session"
     requires: Mapping[str, Any] | None = None
+    exploration: float = 0.0
 
     def __post_init__(self) -> None:
         checks.text("task", self.task)
+        checks.number("exploration", self.exploration, low=0.0)
         checks.text("session", self.session)
         checks.number("seconds", self.seconds, above=0.0)
         checks.within("gripper", self.gripper, -1.0, 1.0)
@@ -181,7 +184,14 @@ class EpisodeRunner:
         # all that it takes to read the log again, wherever it is
         setup = station_values(self.station)
         self._mark(
-            now, "begin", {"requires": self.plan.requires, "setup": setup, "versions": software_versions()}
+            now,
+            "begin",
+            {
+                "requires": self.plan.requires,
+                "setup": setup,
+                "versions": software_versions(),
+                "exploration": self.plan.exploration,
+            },
         )
         return True
 

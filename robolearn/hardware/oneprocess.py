@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from robolearn.data.episode import Outcome
 from robolearn.errors import choose
 from robolearn.hardware.episodes import EpisodePlan, EpisodeRunner, Phase
+from robolearn.hardware.exploring import explore
 from robolearn.hardware.monitor import glimpse
 from robolearn.hardware.monitor.decisions import Tick, Watch
 from robolearn.hardware.monitor.monitor import Monitor
@@ -68,6 +69,8 @@ class OneProcess:
         authority: the level to which the person raises the authority.
         record: takes what a log holds; None keeps nothing.
         reality: what the arm is otherwise than in the training simulator; nothing but the arm knows it.
+        exploration: how much the policy is pushed; see `robolearn.hardware.exploring`.
+        seed: of the pushes, and of what is left to chance on the wire.
         simulation: more arguments of `SimulatedArm`, for tests.
 
     Attributes:
@@ -91,16 +94,20 @@ class OneProcess:
         authority: Authority = Authority.AUTONOMOUS,
         record: Recorder | None = None,
         reality: Reality | None = None,
+        exploration: float = 0.0,
+        seed: int = 0,
         simulation: Mapping[str, Any] | None = None,
     ) -> None:
         self.station = station = station.with_cameras_of(bundle.contract)
-        self.runner = PolicyRunner(bundle, station, actor)
+        acting = explore(actor or bundle.network, station.arm, exploration, seed)
+        self.runner = PolicyRunner(bundle, station, acting)
         self.arm = SimulatedArm(
             bundle.task,
             {**bundle.changes, **(changes or {})},
             wire_timing(station),
             joint_names=station.joint_names,
             reality=reality,
+            seed=seed,
             **(simulation or {}),
         )
         self._promoted = promoted_bundles(station)
@@ -114,6 +121,7 @@ class OneProcess:
             contract=bundle.contract.hash,
             bundle=bundle.weights_hash,
             requires=bundle.contract.to_dict(),
+            exploration=exploration,
         )
         self.episodes = EpisodeRunner(station, plan)
         self.now = 0
