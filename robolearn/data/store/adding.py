@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from robolearn import checks
 from robolearn.data.episode import Episode, Outcome, Source
-from robolearn.data.store.columns import ColumnWriter
+from robolearn.data.store.columns import ColumnWriter, header_of
 from robolearn.data.store.layout import ColumnKind, columns_of, gaps_between, layout_of
 from robolearn.data.store.manifest import Manifest
 from robolearn.errors import InputError
@@ -184,9 +184,9 @@ class Adder:
             self._return_to_committed()
             if isinstance(error, OSError):
                 problem = error.strerror or error
-                raise OSError(
-                    error.errno, f"nothing was added to {str(self._path)!r}, which is as before: {problem}"
-                ) from error
+                told = OSError(f"nothing was added to {str(self._path)!r}, which is as before: {problem}")
+                told.errno = error.errno
+                raise told from error
             raise
 
     def _return_to_committed(self) -> None:
@@ -226,7 +226,7 @@ def _altered(episode: Episode) -> int:
 
 def _rows_per_shard(columns: Columns, shard_bytes: int) -> int:
     row = sum(kind.row_bytes for kind in columns)
-    headers = 256 * len(columns)  # at most, with all that NumPy leaves free in them
+    headers = sum(len(header_of(kind, 0)) for kind in columns)
     if (rows := (shard_bytes - headers) // row) < 1:
         raise InputError(f"a shard of {shard_bytes} bytes is too small for rows of {row} bytes")
     return rows

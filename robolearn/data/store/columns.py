@@ -7,6 +7,7 @@ its rows have been committed: it never promises rows that might be missing.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from robolearn.data.store.layout import ColumnKind
 from robolearn.errors import InputError
-from robolearn.files import flush_directory
+from robolearn.files import flush_directory, replacing
 
 Array = NDArray[Any]
 Rows = NDArray[np.int64]
@@ -151,12 +152,16 @@ class ColumnWriter:
             flush_directory(self._changed.pop())
 
     def settle(self, rows: int) -> None:
-        """So many rows are committed: headers and sizes say so, and full shards are let go."""
+        """So many rows are committed: headers and sizes say so, and full shards are let go.
+
+        A disk that refuses changes nothing: files may be longer than they need be, headers say fewer rows.
+        """
         self._rows = rows
         for (shard, kind), file in list(self._files.items()):
-            self._resize(shard, kind, rows)
             in_shard = self._in_shard(shard, rows)
-            os.pwrite(file, header_of(kind, in_shard), 0)
+            with contextlib.suppress(OSError):
+                self._resize(shard, kind, rows)
+                os.pwrite(file, header_of(kind, in_shard), 0)
             if in_shard == self._per_shard:
                 os.close(self._files.pop((shard, kind)))
 
@@ -167,6 +172,8 @@ class ColumnWriter:
             InputError: a file lacks committed rows.
         """
         last = self._rows // self._per_shard
+        for stray in (self._folder / "shards").glob("*/.*"):  # of a file that was being made
+            stray.unlink()
         for folder in sorted((self._folder / "shards").iterdir()):
             for kind in kinds:
                 path = shard_path(self._folder, int(folder.name), kind)
@@ -198,13 +205,10 @@ class ColumnWriter:
             if not path.parent.exists():
                 path.parent.mkdir()
                 self._changed.add(path.parent.parent)
-            new = not path.exists()
             # With no committed row in the shard, whatever is in the file is of a writer that was killed.
-            fresh = os.O_TRUNC if self._in_shard(shard, self._rows) == 0 else 0
-            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | fresh, 0o666)
-            self._files[shard, kind] = file
-            if new or fresh:
-                os.pwrite(file, header_of(kind, 0), 0)
-            if new:
+            if self._in_shard(shard, self._rows) == 0 or not path.exists():
+                with replacing(path) as empty:
+                    empty.write_bytes(header_of(kind, 0))
                 self._changed.add(path.parent)
+            self._files[shard, kind] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         return self._files[shard, kind]

@@ -58,7 +58,7 @@ def verify(store: Store) -> Iterator[list[str]]:
 
 def shard_files(store: Store) -> list[Path]:
     """All files with rows."""
-    return sorted((store.path / "shards").glob("*/*.npy"))
+    return sorted((store.path / "shards").glob("*/[!.]*.npy"))
 
 
 def _file_problems(path: Path, kinds: list[ColumnKind]) -> list[str]:
@@ -75,6 +75,6 @@ def _file_problems(path: Path, kinds: list[ColumnKind]) -> list[str]:
             return [f"{path}: its header says {dtype} rows of shape {shape[1:]}"]
         if (path.stat().st_size - start) // kind.row_bytes < shape[0]:
             return [f"{path}: its header says {shape[0]} rows, and it is too short for them"]
-    except ValueError as error:
+    except Exception as error:  # a damaged header raises whatever its bytes lead to
         return [f"{path}: it is no .npy file: {error}"]
     return []
