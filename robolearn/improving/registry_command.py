@@ -77,21 +77,22 @@ def run_show(bundle: Hash, registry: Path = PLACE, json: bool = False) -> int:
     opened = Registry(registry)
     loaded = opened.load(bundle)
     name = loaded.weights_hash
-    gates = [
-        {"record": key, "passed": record.passed, "against": record.incumbent, "at": record.at}
-        for key, record in opened.records(name).items()
-    ]
+    records = opened.records(name)
     events = [event for event in opened.history if name in (event.bundle, event.previous)]
     if json:
+        gates = [
+            {"record": key, "passed": record.passed, "against": record.incumbent, "at": record.at}
+            for key, record in records.items()
+        ]
         found = {"path": str(loaded.path), **_row(opened, name), "gates": gates}
         print(dumps({**found, "history": [asdict(event) for event in events]}, indent=2))
         return 0
     print(f"bundle    {name}\ncontract  {loaded.contract.hash}\ntask      {loaded.task}")
     print(f"arm       {loaded.contract.arm}\npath      {loaded.path}")
     print(f"promoted  {'yes' if _row(opened, name)['promoted'] else 'no'}")
-    for gate in gates:
-        verdict = "passed" if gate["passed"] else "not passed"
-        print(f"gate      {short(gate['record'])} {verdict} against {short(gate['against'])}, {gate['at']}")
+    for key, record in records.items():
+        verdict = "passed" if record.passed else "not passed"
+        print(f"gate      {short(key)} {verdict} against {short(record.incumbent)}, {record.at}")
     for event in events:
         print(f"history   {_said(event)}")
     return 0
