@@ -108,6 +108,7 @@ class Alignment:
         wiring: where they are found.
 
     Attributes:
+        period: of the grid [ns].
         moment: of the observation that was prepared last [ns].
         missing: what it lacked, in words; empty where there was one.
         reports: how often each thing was missing or refused, since the start.
@@ -118,7 +119,7 @@ class Alignment:
 
     def __init__(self, contract: Contract, wiring: Wiring) -> None:
         self.contract, self.wiring = contract, wiring
-        self._period = round(SECOND / contract.control_rate)
+        self.period = round(SECOND / contract.control_rate)
         self._command_delay = round(wiring.command_delay * SECOND)
         self._delay = round(contract.delays.get("observation", 0.0) * SECOND)
         self._patience = round(contract.delay_tolerance * SECOND)
@@ -198,9 +199,14 @@ class Alignment:
         here = all(eye.has(self._next) for eye in self._cameras.values())
         return (here and self._joints.newest >= self._next) or now >= seen + self._patience
 
+    @property
+    def next_moment(self) -> int | None:
+        """The moment that is to be seen next [ns]; None as long as that depends on what arrives."""
+        return self._next if self._running else None
+
     def next_due(self) -> int | None:
         """When something may be due next [ns]; None as long as that depends on what arrives."""
-        return self._next + self._delay if self._running and self._next is not None else None
+        return None if self.next_moment is None else self.next_moment + self._delay
 
     def _first_moment(self, now: int) -> int | None:
         """The latest moment of which an observation can be made now, if it is a fresh one."""
@@ -220,12 +226,12 @@ class Alignment:
         """
         if self._next is None or not self._running:
             raise RuntimeError("no observation is due: see due()")
-        late = (now - self._delay - self._next) // self._period
+        late = (now - self._delay - self._next) // self.period
         if late > 0:  # whoever asks was held up: the moments that have passed meanwhile are skipped
             self.reports["moments skipped"] += late
-            self._next += late * self._period
+            self._next += late * self.period
         self.moment = self._next
-        self._next += self._period
+        self._next += self.period
         observation = self.observe(self.moment, now)
         for thing in self.missing:
             self.reports[f"{thing} missing"] += 1
@@ -269,10 +275,9 @@ class Alignment:
         """The latest moment, up to `until`, of which every camera has shown something [ns]."""
         return min([until, *(eye.newest for eye in self._cameras.values())])
 
-    def resume(self, moment: int, now: int) -> Observation | None:
-        """The observation of a moment, and from it on those of a grid that it lies on."""
-        self.moment, self._next = moment, moment + self._period
-        return self.observe(moment, now)
+    def resume(self, moment: int) -> None:
+        """Go on with the grid that a moment lies on, after that moment."""
+        self._next = moment + self.period
 
     def _pictures(self, moment: int) -> dict[str, Shot]:
         """The picture of each camera that shows a moment, if one does."""

@@ -1,0 +1,315 @@
+"""Pairs what was seen with what was done: the actions of an episode, as the environment's record has them.
+
+Action t was chosen on observation t. It governs from the monitor's first tick that passed on its request
+until that of the next. `filtered` and `sent` are those of the last tick in this time, as in the environment,
+where a request is held for a control period and the limiter may need some ticks to get there. Where requests
+come much faster than observations, as from a program that computes an impedance, they are means over this
+time.
+
+Not every observation has a request of its own. While an earlier one stands and is passed on, it is that one;
+once the monitor holds the arm, nothing was asked (NaN), and `source` says who acted. An episode is cut where
+more than one observation in a row is missing, or a torque is: no transition spans what is not known.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robolearn.data.episode import Source
+from robolearn.data.importing.matching import Seen
+from robolearn.data.importing.recipe import Recipe
+from robolearn.data.importing.replay import Played
+from robolearn.hardware.limiter import CAUSES
+from robolearn.hardware.recording.reader import LAST
+from robolearn.hardware.wire import SECOND, Array
+
+LONGEST = 2.5
+"""Observations farther apart than this many control periods have nothing to do with one another."""
+
+SAME = 1e-9
+"""Torques that differ by less, in N·m for each N·m, differ by rounding: gravity was added and taken off."""
+
+STANDING = SECOND // 4
+"""A torque of a stranger's log holds for so long, unless another comes [ns]."""
+
+NEAR = SECOND // 50
+"""What was let through and what was sent at a tick are recorded no farther apart [ns]."""
+
+_SLACK = 2_000_000  # a monitor's state is told right after the torque of the same tick [ns]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A run of T steps without a hole; arrays as in `Episode`.
+
+    Attributes:
+        seen: the T + 1 observations.
+        requested, filtered, sent, source: (T, ...).
+        altered: whether the limiter changed anything in a step, at any of its ticks, (T,).
+        live: whether anything was sent, (T,).
+        last: whether it goes on to the episode's end.
+    """
+
+    seen: list[Seen]
+    requested: Array
+    filtered: Array
+    sent: Array
+    source: NDArray[np.uint8]
+    altered: NDArray[np.bool_]
+    live: NDArray[np.bool_]
+    last: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Ticks:
+    """The torques that were let through, one row a tick of whoever let them.
+
+    Attributes:
+        now: when (m,) [ns].
+        torque: (m, n) [N·m].
+        asked: number of the request that each came from, or -1, (m,).
+        passing: whether requests were passed on, (m,).
+        live: whether anything was sent, (m,).
+        altered: whether it is another torque than the request's, (m,).
+    """
+
+    now: NDArray[np.int64]
+    torque: Array
+    asked: NDArray[np.int64]
+    passing: NDArray[np.bool_]
+    live: NDArray[np.bool_]
+    altered: NDArray[np.bool_]
+
+    def between(self, begin: int, end: int) -> Ticks:
+        """Those after `begin`, up to `end` [ns]."""
+        here = (self.now > begin) & (self.now <= end)
+        return Ticks(**{name: getattr(self, name)[here] for name in self.__dataclass_fields__})
+
+    @property
+    def jerk(self) -> float:
+        """Root mean square of how fast the torque changes from tick to tick [N·m/s]."""
+        if len(self.now) < 2:
+            return 0.0
+        # the ticks' own period: when a recorder heard of each says less of it
+        changes = np.diff(self.torque, axis=0) / (float(np.median(np.diff(self.now))) / SECOND)
+        return float(np.sqrt(np.mean(changes * changes)))
+
+
+def ticks_of(played: Played, recipe: Recipe) -> Ticks:
+    """What was let through, with the monitor's state at each tick."""
+    n, filtered = len(recipe.contract.joints), played.filtered
+    now = np.array([tick.now for tick in filtered], np.int64)
+    torque = np.array([tick.torque for tick in filtered]).reshape(-1, n)
+    passing, live = np.ones(len(now), bool), np.ones(len(now), bool)
+    if played.states:
+        told = np.array([state[0] for state in played.states])
+        last = np.maximum(np.searchsorted(told, now + _SLACK, "right") - 1, 0)
+        passing = np.array([state[1] for state in played.states])[last]
+        live = np.array([state[2] for state in played.states])[last]
+    asked = np.full(len(now), -1)
+    altered = np.zeros(len(now), bool)
+    by_stamp: dict[int, int] = {}
+    waiting = iter(enumerate(played.asked))
+    coming = next(waiting, None)
+    newest = -1
+    for i, tick in enumerate(filtered):
+        while coming is not None and coming[1].now <= tick.now + (_SLACK if recipe.ours else 0):
+            newest = by_stamp[coming[1].stamp] = coming[0]
+            coming = next(waiting, None)
+        # our monitor says by the stamp which request it was; a stranger's torque is that of the latest
+        number = by_stamp.get(tick.stamp, -1) if recipe.ours else newest
+        if number < 0 or not passing[i]:
+            continue
+        asked[i], want = number, played.asked[number].torque
+        scale = SAME * max(1.0, float(np.abs(tick.torque).max()))
+        altered[i] = not (np.abs(tick.torque - want) <= scale).all()
+        if not altered[i]:
+            torque[i] = want  # what passes the limiter passes bit by bit
+    return Ticks(now, torque, asked, passing, live, altered & live)
+
+
+def interventions(played: Played, ticks: Ticks) -> dict[str, int]:
+    """Ticks in which the limiter altered the request, by cause; empty where the log does not tell of each."""
+    if not ticks.now.size:
+        return {}
+    told = [causes for now, *_, causes in played.states if ticks.now[0] <= now <= ticks.now[-1] + _SLACK]
+    if len(told) < 0.9 * len(ticks.now):
+        return {}
+    counted = Counter(cause for causes in told for cause in causes)
+    return {cause: counted[f"limited_{cause}"] for cause in CAUSES}
+
+
+def parts_of(
+    played: Played, recipe: Recipe, ticks: Ticks, begin: int, end: int, counts: Counter[str]
+) -> Iterator[Part]:
+    """The steps of an episode, cut where something is missing.
+
+    Args:
+        played: what happened.
+        recipe: how it was read.
+        ticks: what was let through.
+        begin, end: of the episode, by the clock of the stamps [ns].
+        counts: of what was missing, in words; added to.
+    """
+    steps = _Steps(played, recipe, ticks)
+    farthest = LONGEST * SECOND / recipe.contract.control_rate
+    seen, begins = played.seen, steps.begins
+    start = steps.first_action(begin)
+    run: list[_Step] = []
+    for k, (now, after) in enumerate(pairwise(seen)):
+        if begins[k] < start:
+            continue
+        over = begins[k] > end
+        near = after.moment - now.moment <= farthest
+        step = steps.step(k, min(begins[k + 1], end + 1)) if near and not over else None
+        if step is not None:
+            run.append(step)
+            continue
+        if run:
+            yield _part(seen[k - len(run) : k + 1], run, last=over)
+            run = []
+            counts["cut where observations are missing"] += not near and not over
+            counts["cut where a torque is missing"] += near and not over
+        if over:
+            return
+    if run:
+        yield _part(seen[len(seen) - 1 - len(run) :], run, last=True)
+
+
+def _part(seen: list[Seen], run: list[_Step], last: bool) -> Part:
+    return Part(
+        seen,
+        np.array([step.requested for step in run]),
+        np.array([step.filtered for step in run]),
+        np.array([step.sent for step in run]),
+        np.array([step.source for step in run], np.uint8),
+        np.array([step.altered for step in run]),
+        np.array([step.live for step in run]),
+        last,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """An action, from when it took over to when the next did; arrays as in `Episode`, one row."""
+
+    requested: Array
+    filtered: Array
+    sent: Array
+    source: Source
+    altered: bool
+    live: bool
+
+
+class _Steps:
+    """Makes the steps of an episode.
+
+    Attributes:
+        begins: when the action on each observation takes over from the one before [ns], increasing.
+    """
+
+    def __init__(self, played: Played, recipe: Recipe, ticks: Ticks) -> None:
+        self._played, self._recipe, self._ticks = played, recipe, ticks
+        self._n = len(recipe.contract.joints)
+        self._sent_at = np.array([torque.now for torque in played.sent], np.int64)
+        grips = [(t.now, t.gripper) for t in played.asked if np.isfinite(t.gripper)] or played.grips
+        self._grip_at = np.array([now for now, _ in grips], np.int64)
+        self._grips = [grip for _, grip in grips]
+        self.begins = self._begins()
+
+    def _begins(self) -> list[int]:
+        contract, ticks, played = self._recipe.contract, self._ticks, self._played
+        first: dict[int, int] = {}
+        for now, number in zip(ticks.now.tolist(), ticks.asked.tolist(), strict=True):
+            first.setdefault(number, now)
+        answered = {
+            k: first.get(seen.asked, played.asked[seen.asked].now)
+            for k, seen in enumerate(played.seen)
+            if seen.asked is not None
+        }
+        # without a request of its own: as late as the others, or as it would be in deployment, where an
+        # observation is seen after its delay, and a torque is sent a command's delay before it acts
+        usual = contract.delays.get("observation", 0.0) + contract.delays.get("action", 0.0)
+        lag = round(SECOND * max(0.0, usual - self._recipe.wiring.command_delay))
+        if answered:
+            lag = round(np.median([begin - played.seen[k].moment for k, begin in answered.items()]))
+        result: list[int] = []
+        for k, seen in enumerate(played.seen):
+            begin = answered.get(k, seen.moment + lag)
+            result.append(max(begin, result[-1] + 1) if result else begin)
+        return result
+
+    def first_action(self, begin: int) -> int:
+        """When the first action of the episode took over [ns]: until then the arm was held for it."""
+        if not self._recipe.labelled:
+            return begin
+        asked = [i for i, torque in enumerate(self._played.asked) if torque.now > begin]
+        if not asked:
+            return LAST
+        let = self._ticks.now[self._ticks.asked >= asked[0]]
+        return int(let[0]) if let.size else self._played.asked[asked[0]].now
+
+    def step(self, k: int, until: int) -> _Step | None:
+        """The action on observation k, until then; None where the log does not tell of it."""
+        n, ticks = self._n, self._ticks
+        if not self._recipe.labelled:
+            nothing, unknown = np.zeros(n), np.full(n, np.nan)
+            return _Step(self._with_gripper(unknown, until), nothing, nothing, Source.OPERATOR, False, False)
+        mine, own = self._governed(self.begins[k], until), self._played.seen[k].asked
+        if not mine.size:
+            return None
+        altered, last, asked = bool(ticks.altered[mine].any()), mine[-1], ticks.asked[mine]
+        if ticks.passing[last] and own is None and len(np.unique(asked[asked >= 0])) > 1:
+            mine = mine[asked >= 0]
+        elif ticks.passing[last] and (asked == own).any():
+            mine = mine[asked == own][-1:]
+        else:
+            mine = mine[-1:]
+        numbers = [i for i in ticks.asked[mine].tolist() if i >= 0] if own is None else [own]
+        torques = [self._played.asked[i].torque for i in numbers] or [np.full(n, np.nan)]
+        live = bool(ticks.live[last])
+        sent = self._sent(ticks.now[mine]) if live else np.zeros((1, n))  # in shadow the arm receives nothing
+        if sent is None:
+            return None
+        acted = live and ticks.passing[last] and numbers
+        return _Step(
+            self._with_gripper(np.mean(torques, axis=0), until),
+            ticks.torque[mine].mean(0) if live else np.zeros(n),
+            sent.mean(0),
+            self._played.asked[numbers[-1]].source if acted else Source.MONITOR,
+            altered,
+            live,
+        )
+
+    def _governed(self, begin: int, until: int) -> NDArray[np.int64]:
+        """The ticks in [begin, until)."""
+        now = self._ticks.now
+        first, stop = np.searchsorted(now, [begin, until]).tolist()
+        if first == stop and not self._recipe.ours and first > 0 and begin - now[first - 1] <= STANDING:
+            first -= 1  # a stranger's torques may come seldom; the last one still holds
+        return np.arange(first, stop)
+
+    def _with_gripper(self, torque: Array, until: int) -> Array:
+        """An action of a torque, with what the gripper was told last before a time; NaN if nothing was."""
+        if not self._recipe.contract.action.gripper:
+            return torque
+        place = int(np.searchsorted(self._grip_at, until)) - 1
+        return np.append(torque, self._grips[place] if place >= 0 else np.nan)
+
+    def _sent(self, times: NDArray[np.int64]) -> Array | None:
+        """What was sent at ticks (m, n) [N·m]; None where the log does not tell."""
+        if not len(self._sent_at):
+            return None
+        after = np.searchsorted(self._sent_at, times).clip(1, max(len(self._sent_at) - 1, 1))
+        before, after = after - 1, after.clip(max=len(self._sent_at) - 1)
+        nearer = np.abs(self._sent_at[before] - times) <= np.abs(self._sent_at[after] - times)
+        nearest = np.where(nearer, before, after)
+        if (np.abs(self._sent_at[nearest] - times) > NEAR).any():
+            return None
+        return np.array([self._played.sent[i].torque for i in nearest.tolist()])
