@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robolearn.errors import InputError
 from robolearn.hardware.recording.messages import STRING
@@ -64,14 +65,7 @@ def summarize(log: Log) -> LogSummary:
     filled = [values for values in times.values() if len(values)]
     start = min((int(values[0]) for values in filled), default=0)
     end = max((int(values[-1]) for values in filled), default=0)
-    topics = []
-    for name, entry in sorted(log.topics.items()):
-        steps = np.diff(times[name]) / SECOND
-        usual = float(np.median(steps)) if len(steps) else 0.0
-        gaps = int(np.sum(steps > GAP * usual)) if usual > 0.0 else 0
-        rate = 1.0 / usual if usual > 0.0 else 0.0
-        longest = float(steps.max()) if len(steps) else 0.0
-        topics.append(TopicSummary(name, entry.type, len(times[name]), rate, gaps, longest))
+    topics = [summarize_topic(name, entry.type, times[name]) for name, entry in sorted(log.topics.items())]
     return LogSummary(
         path=str(log.path),
         whole=log.is_whole,
@@ -84,6 +78,16 @@ def summarize(log: Log) -> LogSummary:
         episodes=_episodes(log, start),
         losses=[_say(loss.file, loss.bytes, loss.reason) for loss in log.losses],
     )
+
+
+def summarize_topic(name: str, type: str, times: NDArray[np.int64]) -> TopicSummary:
+    """A topic of these log times, in order [ns]."""
+    steps = np.diff(times) / SECOND
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    gaps = int(np.sum(steps > GAP * usual)) if usual > 0.0 else 0
+    rate = 1.0 / usual if usual > 0.0 else 0.0
+    longest = float(steps.max()) if len(steps) else 0.0
+    return TopicSummary(name, type, len(times), rate, gaps, longest)
 
 
 def _say(file: str, size: int, reason: str) -> str:
