@@ -180,6 +180,28 @@ def data(arguments: list[str]) -> int:
 
 
 @data_command
+def data_import(arguments: list[str]) -> int:
+    """Bring the episodes of logs into a store: rosbag2 files, our own or, with a mapping file, anybody's."""
+    from robolearn.hardware.recording.extra import require_logs
+
+    require_logs()
+    from robolearn.data.importing.import_command import run_import
+
+    return parse("data import", run_import, arguments)
+
+
+@data_command
+def data_inspect(arguments: list[str]) -> int:
+    """Look into a bag: topics, rates, gaps, stamps; propose the mapping file that imports it."""
+    from robolearn.hardware.recording.extra import require_logs
+
+    require_logs()
+    from robolearn.data.importing.import_command import run_inspect
+
+    return parse("data inspect", run_inspect, arguments)
+
+
+@data_command
 def data_info(arguments: list[str]) -> int:
     """Print what is in a store: episodes by task, policy and outcome, and how large it is."""
     from robolearn.data.store.store_commands import run_info
