@@ -3,67 +3,26 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import fields
-from typing import Any
 
 import numpy as np
 import pytest
-from small_task import BallEnv
+from deploying_alone import STATION, Log, Teacher, ball_bundle, deploy, of
 
 from robolearn.errors import InputError
 from robolearn.hardware import oneprocess
 from robolearn.hardware.faults import Fault
 from robolearn.hardware.limiter import limiter_parameters
 from robolearn.hardware.monitor.states import Authority, Mode
-from robolearn.hardware.oneprocess import OneProcess, Record, run_episodes
+from robolearn.hardware.oneprocess import run_episodes
 from robolearn.hardware.recording import topics
 from robolearn.hardware.station import load_station
 from robolearn.hardware.wire import SECOND, EpisodeMark, TorqueRequest
 from robolearn.policies.bundle import Bundle
 
-TASK = "small_task:BallEnv"
-CHANGES: dict[str, Any] = {
-    "observe": ("front", "wrist", "q", "dq", "tau", "gripper"),
-    "image_size": 32,
-    "episode_seconds": 2.0,
-}
-STATION = load_station("sim")
-
-Log = list[tuple[str, int, Record]]
-
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    contract = BallEnv(**CHANGES).contract()
-    nothing: Any = None
-    return Bundle(nothing, contract, TASK, CHANGES, weights_hash="ball")
-
-
-class Teacher:
-    """Acts as the task's teacher does, on the state as it is; `spoil` may change what it asks for."""
-
-    def __init__(self) -> None:
-        self.process: OneProcess
-        self.asked = 0
-
-    def reset(self) -> None:
-        self.asked = 0
-
-    def act(self, observation: dict[str, Any]) -> np.ndarray:
-        self.asked += 1
-        action = self.process.arm.env.teacher()
-        return self.spoil(np.clip(action, -20, 20).astype(np.float32))
-
-    def spoil(self, action: np.ndarray) -> np.ndarray:
-        return action
-
-
-def deploy(bundle: Bundle, teacher: Teacher | None = None, **options: Any) -> tuple[OneProcess, Log]:
-    log: Log = []
-    teacher = teacher or Teacher()
-    process = teacher.process = OneProcess(
-        bundle, STATION, actor=teacher, record=lambda *entry: log.append(entry), **options
-    )
-    return process, log
+    return ball_bundle()
 
 
 def digest(log: Log) -> str:
@@ -75,10 +34,6 @@ def digest(log: Log) -> str:
             value = getattr(record, field.name)
             sha.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
     return sha.hexdigest()
-
-
-def of(log: Log, topic: str) -> list[tuple[int, Any]]:
-    return [(time, record) for name, time, record in log if name == topic]
 
 
 def test_an_episode_succeeds_and_all_of_it_is_recorded(bundle: Bundle) -> None:

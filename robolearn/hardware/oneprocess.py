@@ -23,6 +23,7 @@ from robolearn.hardware.monitor.decisions import Tick, Watch
 from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.promoted import promoted_bundles
 from robolearn.hardware.monitor.states import Authority, Mode
+from robolearn.hardware.monitor.stopping import at_rest
 from robolearn.hardware.monitor.watchdog import Watchdog
 from robolearn.hardware.realities import Reality
 from robolearn.hardware.recording import topics
@@ -55,6 +56,9 @@ PARTS = ("monitor", "watchdog", "policy")
 HEARTBEAT_PERIOD = SECOND // 20
 PATIENCE = 30 * SECOND
 """An arm that is not home by then does not come any more [ns]."""
+
+REST_PATIENCE = 2 * SECOND
+"""Nobody waits longer for the arm to come to rest between two episodes [ns]."""
 
 
 class OneProcess:
@@ -150,6 +154,7 @@ class OneProcess:
         """
         if self._promoted is not None:
             self._promoted.refresh()
+        self._come_to_rest()
         self.arm.reset_episode(seed, self.now)
         self._grip = None
         self.episodes.start(seed)
@@ -166,6 +171,18 @@ class OneProcess:
         self.runner.end()
         self._thinking = None
         return self._tally.outcome(result, self.arm)
+
+    def _come_to_rest(self) -> None:
+        """Nobody reaches in while the arm moves: asked for nothing more, the monitor brings it to rest.
+
+        One that floats without a controller is not waited for.
+        """
+        give_up, speed = self.now + REST_PATIENCE, self.station.monitor.hold.speed
+        while self.tick is not None and self.tick.publish and self.now < give_up:
+            reading = self.monitor.states.reading
+            if reading is not None and at_rest(reading.dq, speed):
+                return
+            self.step()
 
     def _lead(self) -> None:
         """What a person does until the arm is home: reset what its being set elsewhere stopped, and allow."""

@@ -206,9 +206,9 @@ class Hearing:
             self._allowed(beat.bundle, beat.contract) for beat in policies
         ):
             causes.add(Cause.BUNDLE)
-        # Whoever announces no contract, homing for instance, may ask at every tick.
-        rates = [self._control_rates.get(beat.contract, self.station.monitor.rate) for beat in alive]
-        self.requests.rate = max(rates, default=self.station.monitor.rate)
+        # whoever announces no contract, homing for instance, may ask at every tick
+        rates = {beat.sender: self._control_rates.get(beat.contract) for beat in alive}
+        self.requests.rates = {sender: rate for sender, rate in rates.items() if rate is not None}
         causes |= self.requests.causes(now)
         if policies:  # nobody else looks through the cameras
             for camera in self._cameras.values():

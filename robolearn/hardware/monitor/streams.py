@@ -6,7 +6,7 @@ A stream is told of every message as it arrives and asked, at any later moment, 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 
 from robolearn.hardware.monitor.causes import Cause
 from robolearn.hardware.monitor.checks import TORQUE_RATE_FACTOR, Ask, Reading, read_request, read_state
@@ -167,7 +167,7 @@ class RequestStream:
 
     Attributes:
         ask: the newest, if nothing was wrong with it.
-        rate: how many are announced [Hz].
+        rates: how many each sender announces [Hz]; others may ask at every tick.
     """
 
     def __init__(self, station: Station, senders: Senders) -> None:
@@ -177,19 +177,20 @@ class RequestStream:
         self._age = settings.request_age * SECOND
         self._future = settings.future_tolerance * SECOND
         self._backwards = settings.backwards_tolerance * SECOND
-        self.rate = settings.rate
+        self._every_tick = settings.rate
+        self.rates: dict[str, float] = {}
         self.ask: Ask | None = None
         self._refusal: Cause | None = Cause.REQUEST_MISSING
         self._newest: int | None = None  # stamp
         self._made_at = 0  # when its oldest observation was made, by the steady clock
-        self._arrivals: deque[int] = deque(maxlen=2048)
+        self._arrivals: deque[tuple[int, str]] = deque(maxlen=2048)  # when, and whose
         self._asked: dict[str, int] = {}  # when each sender asked last
         self._sender = ""  # of the newest
         self._mixed_at: int | None = None  # when two were found to ask at the same time
 
     def receive(self, now: int, clock: int, request: TorqueRequest) -> set[Cause]:
         """A request arrived; what is wrong with it."""
-        self._arrivals.append(now)
+        self._arrivals.append((now, request.sender))
         known = self._senders.knows(now, request.sender)
         if known:
             self._take_turn(now, request.sender)
@@ -214,13 +215,21 @@ class RequestStream:
         causes = set() if self._refusal is None else {self._refusal}
         if self.ask is not None and now - self._made_at > self._age:
             causes.add(Cause.REQUEST_LATE)
-        while self._arrivals and now - self._arrivals[0] > FLOOD_TIME * SECOND:
-            self._arrivals.popleft()
-        if len(self._arrivals) > FLOOD_FACTOR * self.rate * FLOOD_TIME + FLOOD_SLACK:
+        if self._floods(now):
             causes.add(Cause.REQUEST_FLOOD)
         if self._mixed_at is not None and now - self._mixed_at <= TURN_TIME * SECOND:
             causes.add(Cause.TWO_POLICIES)
         return causes
+
+    def _floods(self, now: int) -> bool:
+        """Whether anybody asks much more often than he announces."""
+        while self._arrivals and now - self._arrivals[0][0] > FLOOD_TIME * SECOND:
+            self._arrivals.popleft()
+        counts = Counter(sender for _, sender in self._arrivals)
+        return any(
+            count > FLOOD_FACTOR * self.rates.get(sender, self._every_tick) * FLOOD_TIME + FLOOD_SLACK
+            for sender, count in counts.items()
+        )
 
     def _take_turn(self, now: int, sender: str) -> None:
         turn = TURN_TIME * SECOND
