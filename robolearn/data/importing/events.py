@@ -89,7 +89,12 @@ def events(bag: Bag, job: Job, counts: Counter[str]) -> Iterator[Event]:
 
 
 def _read(logged: Iterator[LogMessage], job: Job, counts: Counter[str]) -> Iterator[Event]:
+    latest: dict[str, LogMessage] = {}
     for message in logged:
+        if latest.get(message.topic) == message:
+            counts["message that is in the log twice"] += 1
+            continue
+        latest[message.topic] = message
         if any(start <= message.log_time <= end for start, end in job.blind):
             counts["message from a time that the recorder's clock went through twice"] += 1
             continue

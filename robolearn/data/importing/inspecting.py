@@ -89,7 +89,7 @@ def inspect_bag(path: Path, contract: Contract | None = None, named: str = "") -
     notes = notes_of(bag)
     topics = [_look(bag, name) for name in sorted(bag.topics)]
     for topic in topics:
-        if topic.disorder:
+        if topic.disorder and topic.carries != ("effort",):  # torques carry the stamp of what they came from
             notes.append(
                 f"{topic.summary.name}: {topic.disorder} of the first {SAMPLE} stamps are no later than the "
                 "one before"

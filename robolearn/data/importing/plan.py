@@ -164,12 +164,16 @@ def _pairs(marks: list[Mark], last: int) -> list[tuple[Mark | None, Mark | None]
     """Beginnings with their ends. The end of one that was never marked is the next beginning, or `last`."""
     pairs: list[tuple[Mark | None, Mark | None]] = []
     begun: Mark | None = None
+    known: set[tuple[str, str, int]] = set()
     for time, mark in marks:
+        if (mark.kind, mark.episode, mark.stamp) in known:  # a latched mark comes again to who listens late
+            continue
+        known.add((mark.kind, mark.episode, mark.stamp))
         same = begun is not None and begun[1].episode == mark.episode
         if mark.kind == "end":
             pairs.append((begun if same else None, (time, mark)))
             begun = None if same else begun
-        elif not same:  # a latched mark may have been recorded twice
+        elif not same:
             if begun is not None:
                 pairs.append((begun, _lost_end(begun, time)))
             begun = time, mark

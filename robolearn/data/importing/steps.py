@@ -94,10 +94,11 @@ class Ticks:
     @property
     def jerk(self) -> float:
         """Root mean square of how fast the torque changes from tick to tick [N·m/s]."""
-        if len(self.now) < 2:
+        if len(self.now) < 2 or self.now[0] == self.now[-1]:
             return 0.0
-        # the ticks' own period: when a recorder heard of each says less of it
-        changes = np.diff(self.torque, axis=0) / (float(np.median(np.diff(self.now))) / SECOND)
+        # their usual period: when a recorder heard of each tick says less of when it was
+        period = float(self.now[-1] - self.now[0]) / (len(self.now) - 1) / SECOND
+        changes = np.diff(self.torque, axis=0) / period
         return float(np.sqrt(np.mean(changes * changes)))
 
 
