@@ -29,13 +29,16 @@ def generate_launch_description():
             DeclareLaunchArgument("policy", default_value="grasp", description="a bundle, a run or a name"),
             DeclareLaunchArgument("directory", default_value="", description="of the log; empty: a new one"),
             DeclareLaunchArgument("seed", default_value="0", description="of the first episode"),
+            DeclareLaunchArgument(
+                "reality", default_value="", description="near, middle, far or a file; empty: as in training"
+            ),
             DeclareLaunchArgument("episodes", default_value="0", description="to run without a person"),
             DeclareLaunchArgument(
                 "authority", default_value="shadow", description="for those: shadow, assisted or autonomous"
             ),
             node("monitor", policy, guard=True),
             node("watchdog", policy, guard=True),
-            node("simulated_arm", [*policy, "seed"]),
+            node("simulated_arm", [*policy, "seed", "reality"]),
             node("policy", policy),
             node("recorder", [*policy, "directory"]),
             node("episode", [*policy, "episodes", "authority"]),

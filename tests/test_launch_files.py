@@ -51,7 +51,12 @@ def test_every_process_is_a_node_that_declares_what_it_is_given(name: str) -> No
 
 def test_texts_are_quoted_and_numbers_are_not() -> None:
     processes = {p.name: p for p in Launch(FILES["sim"]).processes(seed="7", policy="12", directory="")}
-    assert parameters(processes["simulated_arm"]) == {"policy": "'12'", "station": "'sim'", "seed": "7"}
+    assert parameters(processes["simulated_arm"]) == {
+        "policy": "'12'",
+        "station": "'sim'",
+        "seed": "7",
+        "reality": "''",
+    }
     assert parameters(processes["recorder"])["directory"] == "''"
 
 

@@ -14,9 +14,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from robolearn import checks
 from robolearn.errors import InputError, choose
 from robolearn.hardware.bringup.processes import Part, Processes
 from robolearn.hardware.bringup.status import Status, line, screen
+from robolearn.hardware.bringup.success import said
+from robolearn.hardware.realities import load_reality
 from robolearn.hardware.station import Station, load_station
 from robolearn.terminal import parse
 
@@ -54,6 +57,10 @@ def up_sim(
     by_hand: bool = False,
     log: Path | None = None,
     one_process: bool = False,
+    reality: str = "",
+    exploration: float = 0.0,
+    workers: int = 1,
+    json: bool = False,
 ) -> int:
     """Deploy a policy at the simulated arm and run episodes.
 
@@ -66,30 +73,44 @@ def up_sim(
         by_hand: a person starts episodes and raises the authority, by the keyboard or by services.
         log: directory of the log; a new one in the station's recorder.directory if not given.
         one_process: without ROS, all in this process on a simulated clock, faster than real time.
+        reality: what the arm is otherwise than in the training simulator: near, middle, far, or a file.
+        exploration: how much the policy is pushed off its path, 1 being a lot; the log says so.
+        workers: processes for one_process; with more than one there is a log for every ten episodes.
+        json: print the result of one_process as JSON.
     """
     choose("authority", authority, ("assisted", "autonomous"))
+    checks.whole("episodes", episodes, 1)
+    checks.whole("workers", workers, 1)
+    checks.number("exploration", exploration, low=0.0)
     place = load_station(station)
     if not place.simulated:
         raise InputError(f"station {station!r} is no simulated one; `robolearn up real` deploys there")
+    real = load_reality(reality, place.arm) if reality else None
     directory = _log_directory(place, log)
     if not one_process and importlib.util.find_spec("rclpy") is None:
         print(
-            "rclpy is missing (docs/deployment.md): the same parts run in one process, on a simulated clock"
+            "rclpy is missing (docs/deployment.md): the same parts run in one process, on a simulated clock",
+            file=sys.stderr,
         )
         one_process = True
     if one_process:
         from robolearn.hardware.bringup.alone import run_alone
+        from robolearn.hardware.bringup.sessions import Session
+        from robolearn.hardware.monitor.states import Authority
 
-        return run_alone(policy, place, range(seed, seed + episodes), authority, directory)
+        seeds, level = tuple(range(seed, seed + episodes)), Authority[authority.upper()]
+        return run_alone(Session(policy, place, seeds, directory, level, real, exploration), workers, json)
+    if workers > 1 or json:
+        raise InputError("--workers and --json are for --one-process: over ROS one arm runs in real time")
     common = {"station": station, "policy": policy}
     script: dict[str, str | int] = {} if by_hand else {"episodes": episodes, "authority": authority}
     parts = [
         Part("monitor", common),
         Part("watchdog", common),
-        Part("simulated_arm", {**common, "seed": seed}),
-        Part("policy", common),
+        Part("simulated_arm", {**common, "seed": seed, "reality": reality}),
+        Part("policy", {**common, "exploration": exploration, "seed": seed}),
         Part("recorder", {**common, "directory": str(directory)}),
-        Part("episode", {**common, **script}),
+        Part("episode", {**common, **script, "exploration": exploration}),
     ]
     # a simulated arm is nobody else's business: Humble knows the one variable, its successors the other
     if os.environ.get("ROS_DISTRO") == "humble":
@@ -158,7 +179,7 @@ def _supervise(parts: list[Part], station: Station, directory: Path, episodes: i
             listener.close()
     for name, code in dead.items():
         print(f"robolearn: {name} ended with status {code}:\n{processes.last_words(name)}", file=sys.stderr)
-    print(f"{status.successes} of {status.episodes} episodes succeeded; the log is {directory}")
+    print(said(status.successes, status.episodes, directory))
     return 1 if dead or any(codes.values()) else 0
 
 

@@ -2,8 +2,9 @@
 
 Parameters: `station`, `policy` (its contract's hash stands in the marks), `task`, `seconds` (the time limit;
 0 for the simulated task's), `judged_by` ("person" or "predicate", only a simulated task's), `action_source`,
-`session` (a name), and for the simulated arm `episodes` (run so many one after another, 0 for none by itself)
-and `authority` (the level that it raises itself then: the person's part, which no real station allows).
+`exploration` (how much the policy is pushed, for the marks), `session` (a name), and for the simulated arm
+`episodes` (run so many one after another, 0 for none by itself) and `authority` (the level that it raises
+itself then: the person's part, which no real station allows).
 
     ~/start   std_srvs/Trigger   go home through the monitor, and hold there
     ~/ready   std_srvs/Trigger   everything is in place: begin
@@ -69,6 +70,7 @@ class EpisodeNode(Node):
             "action_source": text_parameter(self, "action_source", "policy"),
             "session": text_parameter(self, "session") or time.strftime("%Y%m%d-%H%M%S"),
         }
+        self._exploration = float(self.declare_parameter("exploration", 0.0).value)
         self._seconds = float(self.declare_parameter("seconds", 0.0).value)
         self._planned = int(self.declare_parameter("episodes", 0).value)
         self._authority = choose("authority", text_parameter(self, "authority", "shadow"), AUTHORITIES)
@@ -126,6 +128,7 @@ class EpisodeNode(Node):
             contract=contract.hash if contract else "",
             bundle=self._bundle,
             requires=contract.to_dict() if contract else None,
+            exploration=self._exploration,
         )
         self.runner = EpisodeRunner(self.station, plan, names.sender(names.EPISODES))
 

@@ -1,7 +1,8 @@
 """The policy as a lifecycle node: `python -m robolearn.hardware.nodes.policy_node`.
 
 Parameters: `station`, `policy` (a bundle: required), `onnx` (a file of `robolearn export`, run in place of
-torch), `threads` (of torch) and `autostart` (configure and activate by itself).
+torch), `threads` (of torch), `autostart` (configure and activate by itself), `exploration` (how much it is
+pushed off its path, see `robolearn.hardware.exploring`) and `seed` (of the pushes).
 
 configure loads the bundle and refuses it with every gap between what its contract requires and what the
 station offers. While active the node beats, and acts in the episodes whose marks it hears. The network runs
@@ -29,6 +30,7 @@ from sensor_msgs.msg import JointState as JointStateMessage
 from std_msgs.msg import Header, String
 
 from robolearn.errors import InputError
+from robolearn.hardware.exploring import explore
 from robolearn.hardware.nodes import convert, names
 from robolearn.hardware.nodes.common import (
     EXACT,
@@ -99,6 +101,8 @@ class PolicyNode(LifecycleNode):
         super().__init__(names.POLICY, namespace=names.NAMESPACE)
         self.station = station_parameter(self)
         self._onnx = text_parameter(self, "onnx")
+        self._exploration = float(self.declare_parameter("exploration", 0.0).value)
+        self._seed = int(self.declare_parameter("seed", 0).value)
         self._threads = int(self.declare_parameter("threads", 1).value)
         self._runner: PolicyRunner | None = None
         self._thinker: Thinker | None = None
@@ -140,7 +144,8 @@ class PolicyNode(LifecycleNode):
             from robolearn.hardware.inference import OnnxActor
 
             actor = OnnxActor(self._onnx, bundle.contract.hash)
-        self._runner = runner = PolicyRunner(bundle, self.station, actor, names.sender(names.POLICY))
+        acting = explore(actor or bundle.network, self.station.arm, self._exploration, self._seed)
+        self._runner = runner = PolicyRunner(bundle, self.station, acting, names.sender(names.POLICY))
         self._warm_up(runner)
         self._thinker = Thinker(runner, self._ask)
         self._contract.publish(String(data=bundle.contract.to_json()))

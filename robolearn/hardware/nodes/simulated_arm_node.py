@@ -1,7 +1,8 @@
 """The simulated arm behind topics, in real time: `python -m robolearn.hardware.nodes.simulated_arm_node`.
 
 Parameters: `station` (a simulated one), `policy` (a bundle: its task and cameras), or `task` and `changes`
-(JSON), `seed` (of the next episode; each takes the next number), `payload_error` [kg].
+(JSON), `seed` (of the next episode; each takes the next number), `payload_error` [kg] and `reality` (what the
+arm is otherwise than in the training simulator: a name or a file).
 
 Topics and the service that activates its controller are the station's. Beside a real arm's, it has
 
@@ -46,8 +47,9 @@ from robolearn.hardware.nodes.common import (
     system,
     text_parameter,
 )
+from robolearn.hardware.realities import load_reality
 from robolearn.hardware.recording import topics
-from robolearn.hardware.simulation import Message, SimulatedArm, wire_timing
+from robolearn.hardware.simulation import Message, SimulatedArm, lenses, wire_timing
 from robolearn.hardware.wire import JointState, Picture
 
 
@@ -62,6 +64,8 @@ class SimulatedArmNode(Node):
         task, changes = self._task()
         self.declare_parameter("seed", 0)
         payload = float(self.declare_parameter("payload_error", 0.0).value)
+        reality = text_parameter(self, "reality")
+        real = load_reality(reality, station.arm) if reality else None
         self._verdict: object = None
         self._farewell = Farewell(self)
 
@@ -80,6 +84,8 @@ class SimulatedArmNode(Node):
                 start=system(),
                 payload_error=payload,
                 joint_names=station.joint_names,
+                reality=real,
+                lenses=lenses(station),
             )
 
         self.arm = ArmThread(make, self._publish, self._watch)
