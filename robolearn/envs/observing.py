@@ -113,9 +113,8 @@ class Observer:
                 view.height,
                 depth=item != view.name,
             )
-            if item == view.name and noise.image_noise:
-                speckled = picture + noise.image_noise * rng.standard_normal(picture.shape, np.float32)
-                picture = np.clip(np.rint(speckled), 0, 255).astype(np.uint8)
+            if item == view.name:
+                picture = speckled(picture, noise.image_noise, rng)
             observation[item] = picture
         return observation
 
@@ -153,6 +152,14 @@ class Observer:
             renderer = self._renderers[profile] = Renderer(scene.model, widest, tallest, profile)
         renderer.use(scene.model)
         return renderer
+
+
+def speckled(picture: NDArray[np.uint8], spread: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A picture with the noise of a sensor, of a standard deviation of so many 255ths."""
+    if not spread:
+        return picture
+    noisy = picture + spread * rng.standard_normal(picture.shape, np.float32)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
 
 
 def _camera(scene: Scene, name: str) -> int:

@@ -28,7 +28,7 @@ from robolearn.hardware.monitor.watchdog import Watchdog
 from robolearn.hardware.realities import Reality
 from robolearn.hardware.recording import topics
 from robolearn.hardware.runner import Actor, Observation, PolicyRunner
-from robolearn.hardware.simulation import Message, SimulatedArm, wire_timing
+from robolearn.hardware.simulation import Message, SimulatedArm, lenses, wire_timing
 from robolearn.hardware.station import Station
 from robolearn.hardware.tally import Tally
 from robolearn.hardware.wire import (
@@ -111,6 +111,7 @@ class OneProcess:
             wire_timing(station),
             joint_names=station.joint_names,
             reality=reality,
+            lenses=lenses(station),
             seed=seed,
             **(simulation or {}),
         )

@@ -23,6 +23,7 @@ from robolearn.contract import Action, Camera, Channel, Contract, Offer
 from robolearn.errors import InputError, choose
 from robolearn.files import replacing
 from robolearn.hardware.arm import ArmProfile, arm_names, load_arm
+from robolearn.hardware.impedance import REACH
 from robolearn.hardware.lens import undistort
 from robolearn.hardware.limiter import limiter_parameters
 from robolearn.hardware.parameters import (
@@ -117,6 +118,13 @@ class Station:
         if not hold.ramp_time <= room:
             bound = f"at most {room:.4g} s, what state_age and a tick leave of deactivate_within"
             raise section.error("monitor.hold.ramp_time", hold.ramp_time, bound)
+        if not hold.frequency <= REACH / self.hold_delay:
+            bound = (
+                f"at most {REACH / self.hold_delay:.4g} rad/s: from the arm's motion to the answer to it may "
+                f"pass {self.hold_delay:.4g} s, by state.delay, state.rate, controller.command_delay and "
+                "monitor.rate"
+            )
+            raise section.error("monitor.hold.frequency", hold.frequency, bound)
 
     def _check_cameras(self, section: Section) -> None:
         for i, camera in enumerate(self.cameras):
@@ -143,6 +151,17 @@ class Station:
     def may_deactivate(self) -> bool:
         """Whether the controller may be deactivated: the arm stays up without torques."""
         return self.controller.deactivation != "none"
+
+    @property
+    def hold_delay(self) -> float:
+        """From the arm's motion to the motors' answer to it [s], while it is held.
+
+        Way and period of the joint states, way of the torques, and half a tick: so much a torque that is kept
+        for a tick comes late on average (Åström and Wittenmark, Computer-Controlled Systems, 3rd edition,
+        Prentice Hall 1997, chapter 8).
+        """
+        there = self.state.delay + 1.0 / self.state.rate
+        return there + self.controller.command_delay + 0.5 / self.monitor.rate
 
     @property
     def observation_delay(self) -> float:
@@ -195,7 +214,8 @@ class Station:
         """The simulated arm's station while it runs a task: its cameras are those that the policy requires.
 
         Topic, transport, rate and delay of a camera of the same name stay; another one has transport, rate
-        and delay of the first.
+        and delay of the first. A camera that the file gives a distorting lens keeps its size and intrinsics,
+        too, and stands where the policy requires it.
 
         Raises:
             InputError: the arm is not simulated: then a camera is where it is.
@@ -206,8 +226,13 @@ class Station:
         cameras = []
         for needed in contract.cameras:
             topic = f"/cameras/{needed.name}/image_raw"
-            camera = mine.get(needed.name) or replace(self.cameras[0], topic=topic)
-            cameras.append(replace(camera, distortion="none", coefficients=(), **_optics(needed)))
+            camera = mine.get(needed.name)
+            if camera is not None and camera.distortion != "none":
+                place = {key: getattr(needed, key) for key in ("frame", "position", "quaternion")}
+                cameras.append(replace(camera, **place))
+            else:
+                camera = camera or replace(self.cameras[0], topic=topic)
+                cameras.append(replace(camera, distortion="none", coefficients=(), **_optics(needed)))
         return replace(self, cameras=tuple(cameras))
 
 

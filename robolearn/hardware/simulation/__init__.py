@@ -2,7 +2,8 @@
 
 from robolearn.hardware.simulation.arm import SimulatedArm
 from robolearn.hardware.simulation.judging import Meters, Verdict
+from robolearn.hardware.simulation.lenses import lenses
 from robolearn.hardware.simulation.sensors import Message
 from robolearn.hardware.simulation.timing import Shutter, WireTiming, wire_timing
 
-__all__ = ["Message", "Meters", "Shutter", "SimulatedArm", "Verdict", "WireTiming", "wire_timing"]
+__all__ = ["Message", "Meters", "Shutter", "SimulatedArm", "Verdict", "WireTiming", "lenses", "wire_timing"]

@@ -26,6 +26,7 @@ from robolearn.envs.tasks import make
 from robolearn.errors import InputError, choose
 from robolearn.hardware.faults import Fault, Faults
 from robolearn.hardware.realities import Reality
+from robolearn.hardware.settings import StationCamera
 from robolearn.hardware.simulation import conditions
 from robolearn.hardware.simulation.judging import Judge, Meters, Verdict
 from robolearn.hardware.simulation.pristine import Pristine, load, unlimit
@@ -57,6 +58,7 @@ class SimulatedArm:
             own names.
         reality: what is otherwise than in the training simulator, in every episode; None: nothing, and
             conditions are drawn as the task's randomisation says.
+        lenses: cameras that distort, by name, at the places of the task's; the others are the task's.
 
     Attributes:
         active: whether the controller is.
@@ -79,6 +81,7 @@ class SimulatedArm:
         gains: Array | None = None,
         joint_names: tuple[str, ...] | None = None,
         reality: Reality | None = None,
+        lenses: Mapping[str, StationCamera] | None = None,
     ) -> None:
         self.task, self.changes = task, dict(changes or {})
         self.env: ManipulationEnv = make(task, self.changes)
@@ -99,7 +102,9 @@ class SimulatedArm:
         self._start, self._count = int(start), 0
         self.faults = Faults(seed)
         rng = np.random.default_rng(seed)
-        self._sensors = Sensors(self.env, self.timing, self.joint_names, self.faults, rng, self._start)
+        self._sensors = Sensors(
+            self.env, self.timing, self.joint_names, self.faults, rng, self._start, lenses or {}
+        )
         self._judge = Judge(self.env)
 
         self.active = True
@@ -162,8 +167,7 @@ class SimulatedArm:
         unlimit(self.env)
         if self._payload:
             load(self.env, self._payload)
-        if self.env.sampled["texture"]:
-            self._sensors.textures_changed()
+        self._sensors.world_changed()
         self._sensors.forget_pictures()
         self._judge.reset()
         self._broken = False

@@ -7,14 +7,18 @@ waits for cost nothing.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from robolearn.envs.base import ManipulationEnv
-from robolearn.envs.observing import Moment, Observer
+from robolearn.envs.observing import Moment, Observer, speckled
 from robolearn.errors import choose
 from robolearn.hardware.faults import Faults
+from robolearn.hardware.settings import StationCamera
+from robolearn.hardware.simulation.lenses import Lens
 from robolearn.hardware.simulation.timing import Shutter, WireTiming, nanoseconds
 from robolearn.hardware.wire import GRIPPER, SECOND, Array, JointState, Picture, Wrench
 
@@ -31,9 +35,10 @@ class Sensors:
         faults: what goes wrong between the sensors and whoever listens.
         rng: of the noise.
         start: the time now [ns].
+        lenses: cameras that distort, by name; the others are the task's.
 
     Raises:
-        InputError: the timing names a camera that is not there.
+        InputError: the timing or a lens names a camera that is not there, or a lens is none.
     """
 
     def __init__(
@@ -44,11 +49,12 @@ class Sensors:
         faults: Faults,
         rng: np.random.Generator,
         start: int,
+        lenses: Mapping[str, StationCamera],
     ) -> None:
         self._env, self._names, self._faults, self._rng = env, joint_names, faults, rng
         self._wrench = timing.wrench
         self._sensors = [_Sensor(timing.state_rate, timing.state_delay, start)]
-        self._sensors += _cameras(env, timing, start)
+        self._sensors += _cameras(env, timing, start, lenses)
         self._arriving: list[tuple[int, int, Message | _Exposure]] = []
         self._sent = 0  # messages so far: breaks ties between those that arrive at one time
 
@@ -99,10 +105,12 @@ class Sensors:
         for sensor in self._sensors:
             sensor.skip(by)
 
-    def textures_changed(self) -> None:
-        """Draw with the textures that the world has now."""
+    def world_changed(self) -> None:
+        """The environment was reset: draw the world with the textures and through the lenses of now."""
         for sensor in self._sensors:
-            if sensor.observer is not None:
+            if sensor.lens is not None:
+                sensor.lens.widen(self._env.scene)
+            if sensor.observer is not None and self._env.sampled["texture"]:
                 sensor.observer.textures_changed(self._env.scene)
 
     def close(self) -> None:
@@ -126,9 +134,7 @@ class Sensors:
         arrival, _, message = entry
         if not isinstance(message, _Exposure):
             return [message]
-        observer = message.sensor.observer
-        assert observer is not None
-        seen = observer.read(self._env.scene, message.moment, self._env.randomisation, self._rng)
+        seen = self._draw(message)
         pictures: list[Message] = []
         for name in message.sensor.cameras:
             for came in self._faults.on_picture(Picture(message.stamp, name, seen[name])):
@@ -137,6 +143,17 @@ class Sensors:
                 else:
                     pictures.append(came.message)
         return pictures
+
+    def _draw(self, exposure: _Exposure) -> Mapping[str, NDArray[np.uint8]]:
+        """The pictures of an exposure by their cameras' names."""
+        observer, lens = exposure.sensor.observer, exposure.sensor.lens
+        assert observer is not None
+        scene, moment, noise = self._env.scene, exposure.moment, self._env.randomisation
+        if lens is None:
+            return observer.read(scene, moment, noise, self._rng)
+        # the sensor that makes the noise is behind the lens
+        seen = observer.read(scene, moment, replace(noise, image_noise=0.0), self._rng)
+        return {name: speckled(lens(pixels), noise.image_noise, self._rng) for name, pixels in seen.items()}
 
     def _joints(self, now: int, made: Array, broken: bool) -> JointState:
         env, noise = self._env, self._env.randomisation
@@ -165,7 +182,8 @@ class Sensors:
 
 
 class _Sensor:
-    """Something that is read at a rate of its own: the joints, or the cameras of one shutter."""
+    """Something that is read at a rate of its own: the joints, a camera with a lens, or all those without one
+    that have one shutter."""
 
     def __init__(
         self,
@@ -174,9 +192,10 @@ class _Sensor:
         start: int,
         cameras: tuple[str, ...] = (),
         observer: Observer | None = None,
+        lens: Lens | None = None,
     ) -> None:
         self.delay = nanoseconds(delay)
-        self.cameras, self.observer = cameras, observer
+        self.cameras, self.observer, self.lens = cameras, observer, lens
         self.next = start
         self._start, self._rate, self._count = start, rate, 0
 
@@ -201,20 +220,20 @@ class _Exposure:
     moment: Moment
 
 
-def _cameras(env: ManipulationEnv, timing: WireTiming, start: int) -> list[_Sensor]:
+def _cameras(
+    env: ManipulationEnv, timing: WireTiming, start: int, lenses: Mapping[str, StationCamera]
+) -> list[_Sensor]:
     """A sensor for each set of cameras that look at one moment."""
-    for name in timing.cameras:
+    for name in (*timing.cameras, *lenses):
         choose("camera", name, env.views)
-    together: dict[Shutter, list[str]] = {}
-    for name in env.views:
-        together.setdefault(timing.cameras.get(name, Shutter()), []).append(name)
-    return [
-        _Sensor(
-            shutter.rate,
-            shutter.delay,
-            start,
-            tuple(names),
-            Observer(tuple(names), env.views, env.arm.n, 0),
-        )
-        for shutter, names in together.items()
-    ]
+    shutters = {name: timing.cameras.get(name, Shutter()) for name in env.views}
+    together: dict[tuple[Shutter, str], list[str]] = {}
+    for name, shutter in shutters.items():
+        together.setdefault((shutter, name if name in lenses else ""), []).append(name)
+    sensors = []
+    for (shutter, bent), names in together.items():
+        lens = Lens(env.views[bent], lenses[bent]) if bent else None
+        views = env.views if lens is None else {bent: lens.view}
+        observer = Observer(tuple(names), views, env.arm.n, 0)
+        sensors.append(_Sensor(shutter.rate, shutter.delay, start, tuple(names), observer, lens))
+    return sensors
