@@ -107,7 +107,7 @@ class Wire:
             return
         self._heartbeats.publish(convert.heartbeat_message(Heartbeat(system(), "test")))
         speed = np.zeros(7) if self.state is None else self.state.velocity[:7]
-        torque = self.request - np.array(self.station.monitor.hold.damping) * speed
+        torque = self.request - 0.2 * self.station.arm.limiter.wall_damping * speed  # at 50 Hz
         request = TorqueRequest(system(), self.station.joint_names, torque, sender="test")
         self._requests.publish(convert.torque_message(request))
 

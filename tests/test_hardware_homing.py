@@ -7,6 +7,7 @@ import pytest
 
 from robolearn.errors import InputError
 from robolearn.hardware.homing import LAG, NEAR, PEAK, SPEED, Homing
+from robolearn.hardware.model import ArmModel
 from robolearn.hardware.station import Station, load_station
 from robolearn.hardware.wire import JointState
 
@@ -19,21 +20,26 @@ def station() -> Station:
 
 
 class Joints:
-    """Joints that are masses: their inertia is what a torque accelerates."""
+    """Joints with the arm's inertia and nothing else: no friction, no weight, no centrifugal torques."""
 
     def __init__(self, station: Station, q: np.ndarray) -> None:
         self.names = station.joint_names
-        self.q, self.dq, self.inertia = q.copy(), np.zeros(7), np.array([1.0, 1.5, 0.8, 1.0, 0.2, 0.2, 0.15])
+        self.q, self.dq, self.model = q.copy(), np.zeros(7), ArmModel(station.arm)
         self.time = 0
         self.held = False
         self.fastest = 0.0
+
+    @property
+    def inertia(self) -> np.ndarray:
+        return self.model.inertia(self.model.frames(self.q))
 
     def follow(self, homing: Homing, ticks: int) -> None:
         for _ in range(ticks):
             request = homing.on_state(JointState(self.time, self.names, self.q, self.dq, np.zeros(7)))
             assert request is not None
+            gain = np.linalg.solve(self.inertia, request.torque)
             for _ in range(5):
-                self.dq = np.zeros(7) if self.held else self.dq + 1e-3 * request.torque / self.inertia
+                self.dq = np.zeros(7) if self.held else self.dq + 1e-3 * gain
                 self.q = self.q + 1e-3 * self.dq
             self.fastest = max(self.fastest, float(np.abs(self.dq).max()))
             self.time += TICK
@@ -73,9 +79,9 @@ def test_the_path_waits_for_an_arm_that_is_held_and_begins_anew_for_one_that_was
     assert request is not None
     assert request.gripper is None
     # the pull is that of the lag at which the path waits, and not of the whole way
-    stiffness = np.array(station.monitor.hold.stiffness)
-    damping = np.array(station.monitor.hold.damping)
-    assert (np.abs(request.torque) < stiffness * 1.2 * LAG + damping * SPEED).all()
+    w = station.monitor.hold.frequency
+    most = np.abs(joints.inertia) @ np.full(7, 1.2 * LAG * w**2 + 2.0 * w * SPEED)
+    assert (np.abs(request.torque) < most).all()
     joints.held = False
     joints.q = np.array(station.home) - 0.5
     joints.time += TICK
@@ -100,7 +106,31 @@ def test_requests_come_at_the_monitors_rate_and_from_usable_states_only(station:
     request = homing.on_state(permuted)
     assert request is not None
     assert request.names == station.joint_names
-    np.testing.assert_allclose(request.torque, -0.01 * np.array(station.monitor.hold.stiffness), atol=1e-9)
+    model = ArmModel(station.arm)
+    pull = model.inertia(model.frames(q + 0.01)) @ np.full(7, -0.01)
+    share = request.torque / pull
+    np.testing.assert_allclose(share, share[0], rtol=1e-9)
+    assert 0.3 * station.monitor.hold.frequency**2 < share[0] < station.monitor.hold.frequency**2
+
+
+def test_it_is_softer_where_requests_take_longer_than_the_hold(station: Station) -> None:
+    q, home = np.array(station.home), list(station.home)
+    late = replace(station, controller=replace(station.controller, request_delay=0.05))
+
+    def pull(where: Station) -> float:
+        off = JointState(0, where.joint_names, q + 1e-6, np.zeros(7), np.zeros(7))
+        request = Homing(where, home, None, "me").on_state(off)
+        assert request is not None
+        on = JointState(TICK, where.joint_names, q + 1e-6, np.full(7, 1e-6), np.zeros(7))
+        homing = Homing(where, home, None, "me")
+        homing.on_state(off)
+        braked = homing.on_state(on)
+        assert braked is not None
+        return float(np.abs(braked.torque).max())
+
+    expected = 0.36 / (late.hold_delay + 0.05)
+    assert expected < 6.0
+    assert pull(late) < 0.6 * pull(station)
 
 
 def test_near_is_near_enough_for_policies() -> None:

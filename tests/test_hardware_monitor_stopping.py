@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from falling_arm import STEP, LoadedArm
 
+from robolearn.hardware.impedance import Impedance
+from robolearn.hardware.model import ArmModel
 from robolearn.hardware.monitor.monitor import Monitor
 from robolearn.hardware.monitor.states import Authority, Mode, Motion
 from robolearn.hardware.monitor.stopping import Holder, Release
@@ -143,22 +145,40 @@ def test_the_watchdog_takes_over_from_a_dead_monitor_in_time() -> None:
 
 
 def test_the_springs_begin_at_rest_or_when_damping_has_had_its_time() -> None:
-    hold = load_station("sim").monitor.hold
-    holder = Holder(hold)
-    holder.begin(0)
-    q, fast, slow = [0.1] * 7, [0.5] * 7, [0.01] * 7
-    assert holder.torque(0, q, fast) == [-0.5 * d for d in hold.damping]
-    assert holder.anchor is None
-    holder.torque(5_000_000, q, slow)
-    assert holder.anchor == q
-    creeping = Holder(hold)
-    creeping.begin(0)
-    creeping.torque(299_000_000, q, fast)
+    where = load_station("sim")
+    model, hold, dtau = ArmModel(where.arm), where.monitor.hold, [1.0] * 7
+    home = list(where.home)
+    fast, slow, still = [0.5] * 7, [0.01] * 7, [0.0] * 7
+
+    def holder() -> Holder:
+        return Holder(hold, Impedance(model, hold.frequency, 200.0))
+
+    def shaped(way: float, speed: float) -> list[float]:
+        impedance = Impedance(model, hold.frequency, 200.0)
+        impedance.shape(home, dtau)
+        return impedance.torque(np.full(7, way), np.full(7, speed)).tolist()
+
+    damped = holder()
+    damped.begin(0, dtau)
+    assert damped.torque(0, home, fast) == shaped(0.0, -0.5)
+    assert damped.anchor is None
+    # still damped by the inertia with which that began
+    elsewhere = [x + 0.4 for x in home]
+    assert damped.torque(5_000_000, elsewhere, fast) == shaped(0.0, -0.5)
+    assert damped.torque(10_000_000, home, slow) == shaped(0.0, -0.01)
+    assert damped.anchor == home
+    assert damped.torque(15_000_000, [x - 0.1 for x in home], still) == pytest.approx(shaped(0.1, 0.0))
+    assert damped.anchor == home
+
+    creeping = holder()
+    creeping.begin(0, dtau)
+    creeping.torque(299_000_000, elsewhere, fast)
     assert creeping.anchor is None
-    creeping.torque(300_000_000, q, fast)
-    assert creeping.anchor == q
-    stiff = creeping.torque(305_000_000, [0.0] * 7, [0.0] * 7)
-    assert stiff == pytest.approx([0.1 * k for k in hold.stiffness])
+    # the inertia is now that where the springs hold
+    assert creeping.torque(300_000_000, home, fast) == shaped(0.0, -0.5)
+    assert creeping.anchor == home
+    creeping.begin(400_000_000, dtau)
+    assert creeping.anchor is None
 
 
 def test_what_is_sent_beside_the_weight_fades() -> None:

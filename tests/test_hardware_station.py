@@ -20,6 +20,7 @@ from robolearn.camera import pixel_map
 from robolearn.contract import Contract
 from robolearn.errors import InputError
 from robolearn.hardware.arm import ARMS, ArmProfile, load_arm
+from robolearn.hardware.impedance import REACH
 from robolearn.hardware.lens import LENSES, distort, undistort
 from robolearn.hardware.limiter import limiter_parameters
 from robolearn.hardware.model import ArmModel
@@ -89,8 +90,7 @@ def test_shipped_station_is_complete(name: str) -> None:
     assert station.home == tuple(station.arm.home)
     assert station.may_deactivate
     assert station.simulated == (name == "sim")
-    assert station.monitor.hold.damping == tuple(station.arm.limiter.wall_damping)
-    assert (np.array(station.monitor.hold.stiffness) == 2.0 * station.arm.limiter.wall_stiffness).all()
+    assert station.monitor.hold.frequency * station.hold_delay < REACH
     for box in (station.workspace.grip, station.workspace.links):
         assert (np.array(box.low) < np.array(box.high)).all()
 
@@ -273,10 +273,16 @@ def test_page_has_the_tables_of_the_declarations() -> None:
         ("home", [0.0] * 6, "it must be a list of 7 numbers, each a number in [-12.5664, 12.5664]"),
         ("joint_names", ["a"] * 7, "it must be a list of different texts"),
         ("joint_names", ["a"], "it must be a list of 7 different texts, one for each joint"),
+        ("monitor.hold.frequency", 0, "monitor.hold.frequency is 0; it must be a number in [1, 100]"),
         (
-            "monitor.hold.stiffness",
-            [1] * 8,
-            "monitor.hold.stiffness is [1, 1, 1, 1, 1, 1, 1, 1]; it must be a",
+            "monitor.hold.frequency",
+            21,
+            "monitor.hold.frequency is 21.0; it must be at most 20.57 rad/s: from the arm's motion",
+        ),
+        (
+            "controller.command_delay",
+            0.02,
+            "monitor.hold.frequency is 16.0; it must be at most 11.08 rad/s: ",
         ),
         ("monitor.hold.ramp_time", 0.2, "ramp_time is 0.2; it must be at most 0.065 s, what state_age"),
         ("cameras.1.name", "front", "cameras[1].name is 'front'; it must be another than those before it"),
@@ -385,6 +391,7 @@ APART = {
     "monitor.camera_age": st.floats(1.95, 2.0),
     "monitor.hold.ramp_time": st.floats(0.005, 0.01),
     "monitor.hold.deactivate_within": st.just(0.1),
+    "monitor.hold.frequency": st.floats(1.0, 2.0),
     "state.delay": st.floats(0.0, 0.02),
     "controller.request_delay": st.floats(0.0, 0.2),
     "gripper.open_width": st.floats(0.5, 1.0),

@@ -13,6 +13,9 @@ import numpy as np
 
 from robolearn import checks
 from robolearn.errors import InputError
+from robolearn.hardware.impedance import REACH, Impedance
+from robolearn.hardware.limiter import limiter_parameters
+from robolearn.hardware.model import ArmModel
 from robolearn.hardware.station import Station
 from robolearn.hardware.wire import SECOND, Array, JointState, TorqueRequest, order
 
@@ -34,7 +37,7 @@ class Homing:
     """Leads the arm to a posture and keeps it there, for as long as it is fed with joint states.
 
     Args:
-        station: the arm where it stands; its hold's stiffness and damping make the impedance.
+        station: the arm where it stands; the impedance is its hold's.
         home: the posture (n,) [rad].
         gripper: from open (-1) to closed (+1); None leaves it.
         sender: of its requests.
@@ -43,7 +46,7 @@ class Homing:
         there: whether the arm has come to rest at the posture, and the gripper has had its time.
 
     Raises:
-        InputError: a posture that is none, or outside the arm's limits.
+        InputError: a posture that is none, or outside the arm's limits; an arm whose profile has no links.
     """
 
     def __init__(self, station: Station, home: Sequence[float], gripper: float | None, sender: str) -> None:
@@ -54,10 +57,12 @@ class Homing:
                 f"home is {home}; it must lie within the arm's limits {arm.q_min} to {arm.q_max}"
             )
         self._names, self._gripper, self._sender = station.joint_names, gripper, sender
-        self._stiffness = np.array(station.monitor.hold.stiffness)
-        self._damping = np.array(station.monitor.hold.damping)
+        # its torques go through the monitor: on their way they take longer than the monitor's own
+        rate, delay = station.monitor.rate, station.hold_delay + station.controller.request_delay
+        self._impedance = Impedance(ArmModel(arm), min(station.monitor.hold.frequency, REACH / delay), rate)
+        self._dtau = limiter_parameters(arm, rate).dtau
         # a request a tick of the monitor is enough, however fast the states come
-        self._period = round(0.9 * SECOND / station.monitor.rate)
+        self._period = round(0.9 * SECOND / rate)
         opening = 0.0 if gripper is None else arm.gripper.max_width / arm.gripper.closing_speed
         self._shortest = opening + arm.gripper.dead_time
         self.begin()
@@ -91,7 +96,8 @@ class Homing:
         self._last = state.stamp
         at_home = np.abs(self._home - q).max() < NEAR and np.abs(dq).max() < STILL
         self.there = bool(at_home and self._gone >= self._duration)
-        torque = self._stiffness * (wanted - q) + self._damping * (speed - dq)
+        self._impedance.shape(q, self._dtau)
+        torque = self._impedance.torque(wanted - q, speed - dq)
         return TorqueRequest(state.stamp, self._names, torque, self._gripper, self._sender)
 
     def _path(self) -> tuple[Array, Array]:

@@ -14,7 +14,6 @@ from robolearn.hardware.limiter import REACTION_TIME
 from robolearn.hardware.parameters import (
     Values,
     choice,
-    joint_numbers,
     mapping,
     number,
     quaternion,
@@ -225,21 +224,14 @@ class WrenchSettings:
 class HoldSettings:
     """How the arm is stopped and held."""
 
-    stiffness: tuple[float, ...] = joint_numbers(
-        "Spring that holds each joint where it came to rest.",
-        "N·m/rad",
-        0.1,
-        10_000.0,
-        derive=lambda arm, values: tuple((2.0 * arm.limiter.wall_stiffness).tolist()),
-        derived="twice the arm's limiter.wall_stiffness",
-    )
-    damping: tuple[float, ...] = joint_numbers(
-        "Damper that brings each joint to rest and belongs to the spring.",
-        "N·m·s/rad",
-        0.01,
-        10_000.0,
-        derive=lambda arm, values: tuple(arm.limiter.wall_damping.tolist()),
-        derived="the arm's limiter.wall_damping",
+    frequency: float = number(
+        "Natural frequency of the springs that hold the arm where it came to rest. The dampers that bring it "
+        "to rest are critical to them, and both are shaped by the arm's inertia. An unknown load displaces "
+        "the joints by the acceleration that it would give them, divided by the square of this.",
+        "rad/s",
+        1.0,
+        100.0,
+        default=16.0,
     )
     speed: float = number(
         "Speed of every joint below which the arm counts as at rest and the spring begins to hold.",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from robolearn.hardware.impedance import Impedance
 from robolearn.hardware.limiter import LimiterParameters, limit, limiter_parameters
 from robolearn.hardware.model import ArmModel
 from robolearn.hardware.monitor.checks import Reading
@@ -37,7 +38,8 @@ class Output:
         self.zeros = [0.0] * arm.n
         self.sent = self.gravity = self.filtered = self.zeros
         self.motion = Motion.NOTHING
-        self.holder, self._release = Holder(settings.hold), Release(settings.hold)
+        impedance = Impedance(model, settings.hold.frequency, settings.rate)
+        self.holder, self._release = Holder(settings.hold, impedance), Release(settings.hold)
         self._model = None if arm.compensates_gravity else model
         low, high = self.parameters.q_lo, self.parameters.q_hi
         self._middle = [0.5 * (a + b) for a, b in zip(low, high, strict=True)]
@@ -64,7 +66,7 @@ class Output:
     def hold(self, now: int, reading: Reading, parameters: LimiterParameters) -> int:
         """Damp the arm, then hold it; returns what the limiter met."""
         if self.motion is not Motion.HOLD:
-            self.holder.begin(now)
+            self.holder.begin(now, parameters.dtau)
         self.motion = Motion.HOLD
         torque = self.holder.torque(now, reading.q, reading.dq)
         return self.limit(torque, reading.q, reading.dq, parameters)
