@@ -101,10 +101,9 @@ class Adder:
         if self._manifest.has(content) or content in self._entries:
             return False
         with self._all_or_nothing():
-            self._write(layout, columns)
+            self._write(layout, columns, self._rows + len(episode) + 1)
             self._entries[content] = entry
             self._contracts[episode.contract.hash] = episode.contract.to_json()
-            self._rows += len(episode) + 1
             if not self._grouped:
                 self._commit()
         return True
@@ -148,15 +147,16 @@ class Adder:
                     f"in the store {str(self._path)!r} it has {known.dtype} rows of shape {known.shape}"
                 )
 
-    def _write(self, layout: Mapping[str, str], columns: Columns) -> None:
-        """Put rows behind those that are there."""
+    def _write(self, layout: Mapping[str, str], columns: Columns, stop: int) -> None:
+        """Put rows behind those that are there, up to `stop`."""
         if self._shape is None:
             self._shape = (_rows_per_shard(columns, self._manifest.shard_bytes()), dict(layout))
         if self._writer is None:
             self._writer = ColumnWriter(self._path, self._shape[0], 0)
         for kind, array in columns.items():
             self._kinds[kind.name] = kind
-            self._writer.write(kind, array, self._rows)
+            self._writer.write(kind, array, self._rows, stop)
+        self._rows = stop
 
     def _commit(self) -> None:
         if not self._entries:

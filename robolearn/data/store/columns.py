@@ -8,6 +8,7 @@ its rows have been committed: it never promises rows that might be missing.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -27,6 +28,7 @@ Array = NDArray[Any]
 Rows = NDArray[np.int64]
 
 
+@functools.lru_cache
 def header_of(kind: ColumnKind, rows: int) -> bytes:
     """The bytes that a .npy file of so many rows begins with; as many of them whatever the number."""
     file = io.BytesIO()
@@ -64,14 +66,16 @@ class ColumnReader:
         self._offset = len(header_of(kind, 0))
         self._maps: dict[int, Array] = {}
 
-    def take(self, rows: Rows) -> Array:
-        """Rows by their numbers: (...,) to (..., *shape), copied.
+    def take(self, rows: Rows, out: Array | None = None) -> Array:
+        """Rows by their numbers: (...,) to (..., *shape), copied, into `out` if there is one.
 
         Raises:
             InputError: a file that is too short for its rows, or not there.
         """
         flat = rows.reshape(-1)
-        result = np.empty((flat.size, *self.kind.shape), self.kind.dtype)
+        if out is None:
+            out = np.empty((*rows.shape, *self.kind.shape), self.kind.dtype)
+        result = out.reshape(flat.size, *self.kind.shape)  # a view: `out` lies in one piece
         if flat.size:
             shard_of = flat // self._per_shard
             lowest, highest = int(shard_of.min()), int(shard_of.max())
@@ -83,7 +87,7 @@ class ColumnReader:
                     part = np.empty((mine.size, *self.kind.shape), self.kind.dtype)
                     self._take_from(shard, flat[mine] - shard * self._per_shard, part)
                     result[mine] = part
-        return result.reshape(*rows.shape, *self.kind.shape)
+        return out
 
     def span(self, first: int, stop: int) -> Array:
         """The rows from `first` to before `stop`, copied; raises what `take` raises."""
@@ -130,12 +134,12 @@ class ColumnWriter:
         self._files: dict[tuple[int, ColumnKind], int] = {}
         self._changed: set[Path] = set()  # folders that list more than the disk knows
 
-    def write(self, kind: ColumnKind, array: Array, first: int) -> None:
-        """Put rows from number `first` on, behind the committed ones."""
+    def write(self, kind: ColumnKind, array: Array, first: int, stop: int) -> None:
+        """Put rows from number `first` on, behind the committed ones; up to `stop`, zeros where they end."""
         done = 0
-        for shard, begin, end in pieces(first, first + len(array), self._per_shard):
+        for shard, begin, end in pieces(first, stop, self._per_shard):
             offset = len(header_of(kind, 0)) + begin * kind.row_bytes
-            data = array[done : done + end - begin].data.cast("B")
+            data = array[done : done + end - begin].reshape(-1).view(np.uint8).data
             file = self._file(shard, kind)
             while data:
                 written = os.pwrite(file, data, offset)

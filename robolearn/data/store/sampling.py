@@ -130,7 +130,7 @@ class Transitions:
         self.episodes = tuple(store.episodes() if episodes is None else episodes)
         if not self.episodes:
             raise InputError(
-                f"there are no episodes to learn from in {str(store.path)!r}, or none that was asked for"
+                f"no episode of the store {str(store.path)!r} was selected: nothing can be drawn"
             )
         self.layout = store.layout
         if not self.layout["action"].startswith("torque"):
@@ -142,6 +142,7 @@ class Transitions:
         columns = store.columns()
         there = [name.partition("/")[2] for name in columns if name.startswith("observations/")]
         names = there if observe is None else [choose("observation", name, there) for name in observe]
+        self.observe = tuple(names)
         self._observations = {name: columns[f"observations/{name}"] for name in names}
         self.windows = {
             choose("observation with a window", name, names): checks.whole(f"window of {name}", length, 1)
@@ -215,10 +216,29 @@ class Transitions:
             correction: exponent of the importance weights (N p)^-correction, scaled so that the largest is 1;
                 0 leaves drawing by weights uncorrected, 1 undoes it.
         """
-        return self.at(self._draw(size, rng), correction)
+        return self.at(self.draw(size, rng), correction)
+
+    def draw(self, size: int, rng: np.random.Generator) -> Indices:
+        """Indices of transitions, with replacement, by their weights, (size,)."""
+        checks.whole("size of a batch", size, 0)
+        return rng.integers(len(self), size=size) if self._tree is None else self._tree.draw(size, rng)
 
     def at(self, index: Indices, correction: float = 0.0) -> TransitionBatch:
         """The transitions of these indices (B,)."""
+        return self.fill(self.room(len(index)), self.room(len(index)), index, correction)
+
+    def room(self, size: int) -> dict[str, Array]:
+        """Arrays for so many observations."""
+        result = {}
+        for name, column in self._observations.items():
+            window = (length,) if (length := self.windows.get(name, 1)) > 1 else ()
+            result[name] = np.empty((size, *window, *column.kind.shape), column.kind.dtype)
+        return result
+
+    def fill(
+        self, now: dict[str, Array], then: dict[str, Array], index: Indices, correction: float
+    ) -> TransitionBatch:
+        """What `at` gives, its observations and the following ones in arrays that the caller gives."""
         episode, step = self._locate(index)
         row, left = self._first[episode] + step, self._steps[episode] - step
         ahead = np.minimum(left, self.n_step)
@@ -227,7 +247,8 @@ class Transitions:
         bootstrap = np.where(ends & self._terminated[episode], 0.0, self.discount**ahead)
         action, requested, altered = self._actions(row, episode)
         next_action, _, _ = self._actions(row + ahead, episode)
-        now, then = self._observe(np.stack([row, row + ahead]), self._first[episode])
+        self._observe(row, self._first[episode], now)
+        self._observe(row + ahead, self._first[episode], then)
         return TransitionBatch(
             observation=now,
             action=action,
@@ -245,7 +266,7 @@ class Transitions:
 
     def sequences(self, size: int, length: int, rng: np.random.Generator) -> SequenceBatch:
         """Draw runs of `length` single steps that begin at transitions drawn as in `batch`."""
-        index = self._draw(size, rng)
+        index = self.draw(size, rng)
         episode, step = self._locate(index)
         first, left = (self._first[episode] + step)[:, None], (self._steps[episode] - step)[:, None]
         offset = np.arange(checks.whole("length", length, 1) + 1)
@@ -269,26 +290,18 @@ class Transitions:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _draw(self, size: int, rng: np.random.Generator) -> Indices:
-        checks.whole("size of a batch", size, 0)
-        return rng.integers(len(self), size=size) if self._tree is None else self._tree.draw(size, rng)
-
     def _locate(self, index: Indices) -> tuple[Indices, Indices]:
         """Episodes of transitions, and the steps in them."""
         episode = np.searchsorted(self._behind, index, side="right")
         return episode, index - self._behind[episode] + self._steps[episode]
 
-    def _observe(self, rows: Indices, first: Indices) -> list[dict[str, Array]]:
-        """Observations of rows (2, B) of episodes that begin at `first` (B,): a dict for each of the two."""
-        pair: list[dict[str, Array]] = [{}, {}]
+    def _observe(self, rows: Indices, first: Indices, room: dict[str, Array]) -> None:
+        """Put observations of rows (B,) of episodes that begin at `first` (B,) into arrays."""
         for name, column in self._observations.items():
+            wanted = rows
             if (length := self.windows.get(name, 1)) > 1:
-                wanted = np.maximum(rows[:, :, None] - np.arange(length - 1, -1, -1), first[:, None])
-            else:
-                wanted = rows
-            for entry, part in zip(pair, column.take(wanted), strict=True):
-                entry[name] = part
-        return pair
+                wanted = np.maximum(rows[:, None] - np.arange(length - 1, -1, -1), first[:, None])
+            column.take(wanted, room[name])
 
     def _actions(self, rows: Indices, episode: Indices) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """What was sent (M, a), what was asked for (M, a) and whether they differ (M,), of rows (M,)."""
@@ -344,7 +357,7 @@ class Mixture:
         for other in self.sources[1:]:
             if gaps := gaps_between(first.layout, other.layout):
                 raise InputError("the stores do not fit together:\n" + "\n".join(f"  {gap}" for gap in gaps))
-            for name in ("n_step", "discount", "windows"):
+            for name in ("n_step", "discount", "windows", "observe"):
                 if getattr(first, name) != getattr(other, name):
                     raise InputError(
                         f"the sources differ in {name}: {getattr(first, name)} and {getattr(other, name)}"
@@ -356,7 +369,13 @@ class Mixture:
 
     def batch(self, size: int, rng: np.random.Generator, correction: float = 0.0) -> TransitionBatch:
         """Draw from each source its share of `size` transitions; see `Transitions.batch`."""
-        return self._join([s.batch(count, rng, correction) for s, count in self._counts(size)])
+        now, then = self.sources[0].room(size), self.sources[0].room(size)
+        batches, start = [], 0
+        for source, count in self._counts(size):
+            part = slice(start, start := start + count)
+            rooms = [{name: array[part] for name, array in room.items()} for room in (now, then)]
+            batches.append(source.fill(rooms[0], rooms[1], source.draw(count, rng), correction))
+        return self._join(batches, observation=now, next_observation=then)
 
     def sequences(self, size: int, length: int, rng: np.random.Generator) -> SequenceBatch:
         """The same for `Transitions.sequences`."""
@@ -381,9 +400,11 @@ class Mixture:
         counts[np.argsort(counts - exact, kind="stable")[:short]] += 1
         return list(zip(self.sources, counts.tolist(), strict=True))
 
-    def _join(self, batches: list[Batch]) -> Batch:
-        values: dict[str, Any] = {}
+    def _join(self, batches: list[Batch], **values: Any) -> Batch:
+        """One batch of several; `values` are fields that are joined already."""
         for field in fields(batches[0]):
+            if field.name in values:
+                continue
             entries = [getattr(batch, field.name) for batch in batches]
             if field.name == "index":
                 starts = self._behind - [len(source) for source in self.sources]
