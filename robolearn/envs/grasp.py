@@ -41,6 +41,8 @@ LEAN = 0.3  # and how much a hand that is turned already, off the usual yaw [rad
 LEANING = 0.05  # from about this much on [rad],
 FARTHEST_YAW = 1.75  # as long as that leads no farther away from the usual yaw than this [rad]
 PAD_ROOM = 0.004  # that each finger keeps from the object on its way down [m]
+PRESS = 0.015  # how far beyond the grasp the hand is driven until it is there [m]
+SHORT, DEEP = 0.012, 0.020  # of the grasp, where the fingers may begin to close [m]
 
 
 @cache
@@ -289,7 +291,7 @@ class GraspEnv(ManipulationEnv):
         closing = self.width < self.arm.gripper.max_width - 0.004
         reach = 2.0 if closing else 1.0  # once the fingers move they go on unless the object has slipped away
         off = max(abs(away[0]) - 0.010, abs(away[1]) - room, 0.1 * (turn - 0.2), 0.0)
-        at_object = off <= 0.005 * (reach - 1.0) and abs(away[2]) < 0.010 * reach
+        at_object = off <= 0.005 * (reach - 1.0) and -DEEP * reach < away[2] < SHORT * reach
 
         settled = abs(float(self.data.qvel[self.handles.finger_dof].sum())) < 0.02
         if self.gripped(slot) and settled and closing:
@@ -299,8 +301,9 @@ class GraspEnv(ManipulationEnv):
             torque = self.scene.control.torque(self.data, grip, hand, aim, _upright(hand), weight)
             return self.action_of(self.overcome_friction(torque), 1.0)
         # a funnel over the object: what its fingers would not clear keeps the hand up, everything else is
-        # mended on the way down
-        back = 0.0 if at_object else float(np.clip(3.0 * off, 0.0, 0.06))
+        # mended on the way down. Whoever aims at the grasp itself comes to rest above it where the joints have
+        # friction, and a policy cannot see how much: so the hand is driven beyond it until the fingers close.
+        back = 0.0 if at_object else float(np.clip(3.0 * off, 0.0, 0.06)) - PRESS
         aim = point - back * goal[:, 2]
         torque = self.scene.control.torque(self.data, grip, hand, aim, goal)
         return self.action_of(self.overcome_friction(torque), 1.0 if at_object else -1.0)
