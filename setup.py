@@ -33,6 +33,8 @@ setup(
             "py.typed",
             "hardware/arms/*.yaml",
             "hardware/stations/*.yaml",
+            "hardware/nodes/*.xml",
+            "hardware/realities/*.yaml",
             "bundles/**/*",
             "training/templates/*",
         ]

@@ -29,6 +29,11 @@ from robolearn.hardware.wire import Heartbeat, MonitorStatus, TorqueRequest
 _DOMAINS = count(os.getpid() % 80)
 
 
+def domain() -> int:
+    """A DDS domain that no other test of this process has."""
+    return 10 + next(_DOMAINS) % 80
+
+
 def patient_station(path: Path) -> Station:
     """The simulated station for a machine that is busy: late is later, cameras are slow; saved as a file."""
     station = load_station("sim")
@@ -60,7 +65,7 @@ class Wire:
     """
 
     def __init__(self, station: Station) -> None:
-        self.domain = 10 + next(_DOMAINS) % 80
+        self.domain = domain()
         self.station = station
         self.commands: list[tuple[int, np.ndarray]] = []
         self.pulses: list[tuple[int, bool]] = []

@@ -47,6 +47,7 @@ from robolearn.hardware.nodes.common import (
     system,
     text_parameter,
 )
+from robolearn.hardware.nodes.large_messages import make_room
 from robolearn.hardware.realities import load_reality
 from robolearn.hardware.recording import topics
 from robolearn.hardware.simulation import Message, SimulatedArm, lenses, wire_timing
@@ -219,6 +220,7 @@ def _reset(arm: SimulatedArm, seed: int) -> None:
 
 def main() -> int:
     """Entry point."""
+    make_room()
     sys.setswitchinterval(0.001)  # the arm's thread and the executor's take turns that often [s]
     return run(SimulatedArmNode)
 
