@@ -91,3 +91,21 @@ def test_ticks_are_few_round_and_inside(low: float, span: float, count: int) -> 
     assert len(ticks) <= count + 1
     assert all(low - slack <= tick <= high + slack for tick in ticks)
     assert ticks == sorted(set(ticks))
+
+
+def test_a_line_with_intervals_shows_each_point_with_its_own() -> None:
+    x, y = np.arange(3.0), np.array([0.2, np.nan, 0.6])
+    one = Line("loop", x, y, np.array([0.1, np.nan, 0.5]), np.array([0.3, np.nan, 0.7]))
+    other = Line("control", x, y - 0.1, y - 0.2, y)
+    chart = line_chart([one, other], "iteration", y_range=(0.0, 1.0), percent=True)
+    root = ElementTree.fromstring(f"<div>{chart}</div>")
+    whiskers = [mark for mark in root.iter("line") if mark.get("class") == "line c0"]
+    dots = [mark for mark in root.iter("circle") if mark.get("class") == "dot c0"]
+    assert len(whiskers) == len(dots) == 2
+    for whisker, dot in zip(whiskers, dots, strict=True):
+        assert whisker.get("x1") == whisker.get("x2") == dot.get("cx")
+        assert float(whisker.get("y1", 0)) < float(dot.get("cy", 0)) < float(whisker.get("y2", 0))
+        lengths = float(whisker.get("y2", 0)) - float(whisker.get("y1", 0))
+        assert lengths == pytest.approx(0.2 * (HEIGHT - 46), abs=0.2)
+    places = {mark.get("cx") for mark in root.iter("circle")}
+    assert len(places) == 4  # the other line's stand beside them

@@ -21,11 +21,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Line:
-    """A named curve: x and y of shape (k,); points that are not finite are left out."""
+    """A named curve: x and y of shape (k,); points that are not finite are left out.
+
+    Attributes:
+        low, high: the intervals in which the values lie, (k,); such a line has few points, and shows each.
+    """
 
     name: str
     x: Array
     y: Array
+    low: Array | None = None
+    high: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,14 @@ def line_chart(
         points = " ".join(f"{to_x(x):.1f},{to_y(y):.1f}" for x, y in zip(line.x, line.y, strict=True))
         title = f"<title>{escape(line.name)}</title>"
         parts.append(f'<polyline class="line c{index % 5}" points="{points}">{title}</polyline>')
+        if line.low is not None and line.high is not None:
+            # side by side, so that two lines' intervals at one place can both be seen
+            aside = 3.0 * (index - (len(kept) - 1) / 2)
+            for x, y, low_end, high_end in zip(line.x, line.y, line.low, line.high, strict=True):
+                at, ends = to_x(x) + aside, f'y1="{to_y(high_end):.1f}" y2="{to_y(low_end):.1f}"'
+                parts.append(f'<line class="line c{index % 5}" x1="{at:.1f}" x2="{at:.1f}" {ends}/>')
+                dot = f'cx="{at:.1f}" cy="{to_y(y):.1f}" r="3.5"'
+                parts.append(f'<circle class="dot c{index % 5}" {dot}/>')
     if estimate is not None:
         x, top, bottom = to_x(estimate.x), to_y(estimate.high), to_y(estimate.low)
         parts.append(f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{top:.1f}" y2="{bottom:.1f}"/>')
@@ -143,6 +157,8 @@ def _usable(line: Line, logarithmic: bool) -> Line:
     x, y = np.asarray(line.x, float), np.asarray(line.y, float)
     good = np.isfinite(x) & np.isfinite(y) & ((y > 0) | (not logarithmic))
     x, y = x[good], y[good]
+    if line.low is not None and line.high is not None:
+        return Line(line.name, x, y, np.asarray(line.low, float)[good], np.asarray(line.high, float)[good])
     if len(x) > POINTS:
         groups = np.array_split(np.arange(len(x)), POINTS)
         x, y = (np.array([values[group].mean() for group in groups]) for values in (x, y))
