@@ -108,12 +108,15 @@ class _Player:
             self._take_status(now, record)
         elif topic == topics.gripper:
             self._grip(now, record)
-        else:
+        elif self._recipe.labelled:
             self._take_torque(now, topic, record)
 
     def _take_state(self, now: int, state: JointState) -> None:
         self._state = state
         self._alignment.on_state(now, state)
+        if not self._recipe.labelled:  # an arm that a person moves by hand is sent nothing
+            joints = self._recipe.wiring.joint_names
+            self._alignment.on_filtered(now, TorqueRequest(now, joints, np.zeros(len(joints))))
         gripper = self._recipe.gripper
         if gripper is not None and not self._recipe.topics.gripper:
             places = order(state.names, self._recipe.wiring.fingers)
