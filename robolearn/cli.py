@@ -155,6 +155,14 @@ def logs(arguments: list[str]) -> int:
 
 
 @command
+def gate(arguments: list[str]) -> int:
+    """Judge whether a policy may take another one's place: success, faults, perturbations, logs; say why."""
+    from robolearn.improving.gate_command import run_gate_command
+
+    return parse("gate", run_gate_command, arguments)
+
+
+@command
 def registry(arguments: list[str]) -> int:
     """Keep policies by their hash, and say which of them may run autonomously; roll back in one command."""
     from robolearn.improving.registry_command import run_registry
