@@ -78,6 +78,19 @@ def test_a_spec_determines_its_episode_to_the_bit_whatever_ran_before(env: Manip
     assert not same(first, run_episode(env, spec(4, noise=0.5), None))
 
 
+def test_exploration_is_part_of_the_request(env: ManipulationEnv) -> None:
+    episode = run_episode(env, spec(exploration=0.2), None)
+    assert episode.info["exploration"] == 0.2
+    assert episode.expert is not None
+    added = episode.requested - episode.expert
+    assert (added[:, -1] == 0.0).all()
+    share = added[:, :-1] / env.noise_torque
+    assert 0.1 < share[share != 0.0].std() < 0.3
+    assert 0.2 < share.any(1).mean() < 0.8
+    passed = (episode.requested[:, :-1] == episode.filtered).all(1)  # the limiter lets through what it may
+    assert passed.mean() > 0.5
+
+
 def test_noise_disturbs_the_arm_but_is_no_part_of_the_request(env: ManipulationEnv) -> None:
     calm, noisy = run_episode(env, spec(), None), run_episode(env, spec(noise=1.0), None)
     np.testing.assert_array_equal(noisy.requested, noisy.expert)
@@ -147,7 +160,12 @@ def test_a_scattered_start_is_another_one_and_determined_by_the_seed(env: Manipu
 
 def test_the_teacher_and_noise_want_torque_actions() -> None:
     env = make("peg-insertion", {**STATE, "action": "pose"})
-    for options in ({}, {"policy": "p", "labels": True}, {"policy": "p", "noise": 0.1}):
+    for options in (
+        {},
+        {"policy": "p", "labels": True},
+        {"policy": "p", "noise": 0.1},
+        {"policy": "p", "exploration": 0.1},
+    ):
         with pytest.raises(InputError, match=r"'pose'.*choose 'torque'"):
             run_episode(env, EpisodeSpec("peg-insertion", {}, 0, **options), Still(7) if options else None)
     assert len(run_episode(env, EpisodeSpec("peg-insertion", {}, 0, "still"), Still(7)))
@@ -158,6 +176,7 @@ def test_the_teacher_and_noise_want_torque_actions() -> None:
     [
         ({"seed": -1}, "seed"),
         ({"noise": -0.1}, "noise"),
+        ({"exploration": -0.1}, "exploration"),
         ({"noise": math.nan}, "noise"),
         ({"teacher_share": 1.5}, "teacher_share"),
         ({"teacher_share": -0.1}, "teacher_share"),

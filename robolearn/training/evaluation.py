@@ -37,7 +37,7 @@ from robolearn.training.statistics import wilson_interval
 KEPT = {False: 6, True: 3}
 """How many failures and successes are kept whole, for film strips."""
 
-_CONDITIONS = {*CLEAN.sample(np.random.default_rng(0), 1, ()), "noise"}
+_CONDITIONS = {*CLEAN.sample(np.random.default_rng(0), 1, ()), "noise", "exploration"}
 """Sampled values that every task has; the others are the task's own and stand in the table."""
 
 

@@ -43,12 +43,13 @@ class EpisodeSpec:
         teacher_share: share of the steps, in stretches, that the teacher acts although there is a policy; it
             gets the arm out of where the policy is stuck, and the policy to where it has not been yet.
         noise: standard deviation of the torque that disturbs whoever acts, as a share of `env.noise_torque`.
+        exploration: the same of a torque that whoever acts adds by itself: it is part of what is requested.
         labels: whether to record what the teacher would have done.
         scattered: whether to begin somewhere on the way (see `ManipulationEnv.reset`).
         steps: the episode is cut off after so many, with the reason "cut"; None lets it end by itself.
 
     Raises:
-        InputError: a seed or a noise below zero, a share that is none, or no steps.
+        InputError: a seed, a noise or an exploration below zero, a share that is none, or no steps.
     """
 
     task: str
@@ -57,6 +58,7 @@ class EpisodeSpec:
     policy: str | None = None
     teacher_share: float = 0.0
     noise: float = 0.0
+    exploration: float = 0.0
     labels: bool = False
     scattered: bool = False
     steps: int | None = None
@@ -64,6 +66,7 @@ class EpisodeSpec:
     def __post_init__(self) -> None:
         checks.whole("seed", self.seed, 0)
         checks.number("noise", self.noise, low=0.0)
+        checks.number("exploration", self.exploration, low=0.0)
         if checks.number("teacher_share", self.teacher_share, low=0.0) > 1.0:
             raise InputError(f"teacher_share is {self.teacher_share}; it must lie between 0 and 1")
         if self.steps is not None:
@@ -78,7 +81,8 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
     """Run one episode and return its record.
 
     With noise, a torque that stays for some steps pushes the arm off the actor's path, so that the record
-    also shows the way back (DART: Laskey et al., CoRL 2017). The disturbance is no part of `requested`.
+    also shows the way back (DART: Laskey et al., CoRL 2017). The disturbance is no part of `requested`;
+    exploration, which comes and goes alike, is.
 
     Args:
         env: of the spec's task and configuration.
@@ -88,7 +92,8 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
     Raises:
         InputError: the teacher or the noise is asked for where actions are not torques.
     """
-    if env.config.action != "torque" and (actor is None or spec.teacher_share or spec.labels or spec.noise):
+    noisy = spec.noise or spec.exploration
+    if env.config.action != "torque" and (actor is None or spec.teacher_share or spec.labels or noisy):
         kind = env.config.action
         raise InputError(f"the teacher and the noise speak torques, but action is {kind!r}: choose 'torque'")
     rng = np.random.default_rng([spec.seed, 1])
@@ -103,16 +108,19 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
         task=spec.task,
         config=asdict(env.config),
         seed=spec.seed,
-        info={**env.sampled, "noise": spec.noise},
+        info={**env.sampled, "noise": spec.noise, "exploration": spec.exploration},
         capacity=env.max_steps,
     )
     period = 1.0 / env.config.control_rate
     push = np.zeros(env.action_space.shape or (0,), np.float32)
+    whim = np.zeros_like(push)
     path, done = env.scene.path, False
     info: dict[str, Any] = {}
     while not done:
         if spec.noise and rng.random() < NOISE_RENEWAL:
-            push[:-1] = spec.noise * env.noise_torque * rng.standard_normal(env.arm.n) * (rng.random() < 0.5)
+            push[:-1] = _drawn(spec.noise * env.noise_torque, rng)
+        if spec.exploration and rng.random() < NOISE_RENEWAL:
+            whim[:-1] = _drawn(spec.exploration * env.noise_torque, rng)
         if actor is not None and rng.random() < 1.0 / STRETCH:
             taught = bool(rng.random() < spec.teacher_share)
         expert = env.teacher() if taught or spec.labels else None
@@ -120,6 +128,7 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
             actor.observe(observation)
         action = expert if taught or actor is None else actor.act(observation)
         assert action is not None
+        action = action + whim
         observation, reward, terminated, truncated, info = env.step(action + push)
         done = terminated or truncated or builder.steps + 1 == spec.steps
         builder.append(
@@ -148,3 +157,8 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
         jerk=path.torque_rate_rms,
     )
     return builder.finish(outcome)
+
+
+def _drawn(spread: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Torques of this standard deviation, or, as often, none."""
+    return spread * rng.standard_normal(len(spread)) * (rng.random() < 0.5)
