@@ -11,6 +11,9 @@ PYTHON ?= python3
 #   make setup TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
 TORCH ?= $(if $(shell nvidia-smi -L 2>/dev/null),torch,torch==2.13.0)
 
+# rclpy comes with the extra `ros`, from the package registry, on Linux on x86_64; elsewhere it adds nothing. Its
+# wheels start the first Python of a process tree a second time, to set LD_LIBRARY_PATH, and the others inherit that.
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
@@ -20,7 +23,7 @@ DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 help:
 	@echo "make setup     install everything into $(VENV)"
 	@echo "make demo      train grasping from nothing (4 min), evaluate it on 100 episodes, leave report and bundle"
-	@echo "make test      ruff, mypy and the tests"
+	@echo "make test      ruff, mypy and the tests, those of the ROS 2 nodes included where rclpy can be installed"
 	@echo "make evidence  the long measurements behind docs/results.md (hours; continues where it stopped)"
 
 setup: $(VENV)/.have-gl
@@ -38,7 +41,7 @@ $(VENV)/.have-torch: $(VENV)/.have-venv
 	@touch $@
 
 $(VENV)/.have-packages: pyproject.toml $(VENV)/.have-torch
-	$(PIP) install -q -e '.[dev,onnx]'
+	$(PIP) install -q -e '.[dev,onnx,ros]'
 	@touch $@
 
 $(VENV)/.have-gl: scripts/ensure_gl.sh $(VENV)/.have-packages
