@@ -210,6 +210,22 @@ def data_inspect(arguments: list[str]) -> int:
 
 
 @data_command
+def data_export(arguments: list[str]) -> int:
+    """Write a store's episodes as a LeRobotDataset, a robomimic file or a Minari dataset."""
+    from robolearn.data.exchange.exchange_commands import run_export
+
+    return parse("data export", run_export, arguments)
+
+
+@data_command
+def data_import_dataset(arguments: list[str]) -> int:
+    """Bring a LeRobotDataset, a robomimic file or a Minari dataset into a store."""
+    from robolearn.data.exchange.exchange_commands import run_import_dataset
+
+    return parse("data import-dataset", run_import_dataset, arguments)
+
+
+@data_command
 def data_info(arguments: list[str]) -> int:
     """Print what is in a store: episodes by task, policy and outcome, and how large it is."""
     from robolearn.data.store.store_commands import run_info

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from robolearn.data.exchange.actions import learned_action
 from robolearn.data.exchange.foreign import LUMP, Adoption, Recording, Told
 from robolearn.data.exchange.layout import fitting
 from robolearn.data.exchange.losses import Losses
+from robolearn.data.exchange.own import Wanted, own_episode
 from robolearn.errors import InputError
 from robolearn.files import creating
 
@@ -106,6 +108,10 @@ def _place(name: str) -> str:
     return "rewards" if name == "reward" else f"infos/{name}"
 
 
+def _own(group: h5py.Group, wanted: Wanted) -> Array:
+    return hdf5.array(group, _place(wanted.name))
+
+
 def _spaces(episode: Episode) -> dict[str, str]:
     """Observation and action space as Minari writes them: JSON in a text."""
     observations = {name: _space(array) for name, array in episode.observations.items()}
@@ -176,8 +182,7 @@ class Dataset:
                 if group is None:
                     raise InputError(f"{self._path / DATA} lacks episode {number} of {self._count}")
                 if (header := hdf5.read_header(group)) is not None:
-                    names = checks.mapping("header", json.loads(header))["arrays"]
-                    yield Episode.assemble(header, {name: hdf5.array(group, _place(name)) for name in names})
+                    yield own_episode(f"{self._path}, episode {number}", header, partial(_own, group))
                     continue
                 if adoption is None:  # the format has no place for the rate
                     adoption = Adoption(f"minari:{self._id}", None, self._told, self.losses)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from robolearn.data.exchange.actions import action_names, action_scale, learned_
 from robolearn.data.exchange.foreign import Adoption, Recording, Told
 from robolearn.data.exchange.layout import fitting
 from robolearn.data.exchange.losses import Losses
+from robolearn.data.exchange.own import Wanted, own_episode
 from robolearn.errors import InputError
 from robolearn.files import replacing
 
@@ -143,8 +145,7 @@ class Dataset:
             for demo in self._demos:
                 group = file["data"][demo]
                 if (header := hdf5.read_header(group)) is not None:
-                    names = checks.mapping("header", json.loads(header))["arrays"]
-                    yield Episode.assemble(header, {name: _own(group, name) for name in names})
+                    yield own_episode(f"{self._path}, {demo}", header, partial(_own, group))
                     continue
                 if adoption is None:
                     arm = f"robomimic:{self._environment.get('env_name', self._path.stem)}"
@@ -171,10 +172,9 @@ class Dataset:
         )
 
 
-def _own(group: h5py.Group, name: str) -> Array:
-    """An array of an episode of ours, out of its group."""
-    kind, _, key = name.partition("/")
-    return _observation(group, key) if kind == "observations" else hdf5.array(group, _place(name))
+def _own(group: h5py.Group, wanted: Wanted) -> Array:
+    kind, _, key = wanted.name.partition("/")
+    return _observation(group, key) if kind == "observations" else hdf5.array(group, _place(wanted.name))
 
 
 def _observation(group: h5py.Group, name: str) -> Array:

@@ -8,7 +8,7 @@
     meta/robolearn.parquet                     a row an episode: its header, and what a frame cannot hold
 
 `schema` says which array stands in which column, `tables` and `video` are the files, `statistics` what
-LeRobot normalises with; `writing` and `reading` put them together.
+LeRobot normalises with, `frames` what was read; `writing` and `reading` put them together.
 
 LeRobot: https://huggingface.co/docs/lerobot/lerobot-dataset-v3
 """
