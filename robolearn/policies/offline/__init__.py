@@ -1,0 +1,1 @@
+"""Offline reinforcement learning: policies from what was logged, one readable file a method."""
