@@ -115,7 +115,7 @@ def test_what_is_cut_short_leaves_nothing_whole(
 def test_processes_run_them_as_this_one_would(bundle: str, tmp_path: Path) -> None:
     alone = [session(bundle, tmp_path / f"a{k}", seeds=(k,)) for k in range(3)]
     beside = [replace(each, directory=tmp_path / each.directory.name.replace("a", "b")) for each in alone]
-    one = list(run_sessions(alone, 1))
+    one = list(run_sessions(alone, 1, run_session))
     two = list(run_sessions(beside, 2, run_whole))
     assert [each for each, _ in two] == beside
     assert [outcomes for _, outcomes in one] == [outcomes for _, outcomes in two]
@@ -126,7 +126,7 @@ def test_processes_run_them_as_this_one_would(bundle: str, tmp_path: Path) -> No
 def test_an_error_in_a_process_is_raised_and_ends_the_others(bundle: str, tmp_path: Path) -> None:
     both = [session(bundle, tmp_path / "a", seeds=(1,)), session("none", tmp_path / "b")]
     with pytest.raises(InputError, match="there is no bundle 'none'"):
-        list(run_sessions(both, 2))
+        list(run_sessions(both, 2, run_session))
 
 
 WAITING = """

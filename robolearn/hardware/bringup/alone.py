@@ -35,7 +35,7 @@ def run_alone(session: Session, workers: int = 1, json: bool = False) -> int:
     if workers == 1:
         run_session(session, tell)
     else:
-        for part, outcomes in run_sessions(_parts(session), workers):
+        for part, outcomes in run_sessions(_parts(session), workers, run_session):
             for seed, outcome in zip(part.seeds, outcomes, strict=True):
                 tell(seed, outcome)
     successes = sum(outcome.success for _, outcome in done)

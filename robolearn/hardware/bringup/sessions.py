@@ -18,6 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeVar
 
 from robolearn.data.episode import Outcome
 from robolearn.files import flush_directory
@@ -29,6 +30,8 @@ from robolearn.hardware.recording.topics import station_topics
 from robolearn.hardware.recording.writer import Recorder
 from robolearn.hardware.station import Station
 from robolearn.policies.bundle import load_bundle
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -117,16 +120,16 @@ def run_whole(session: Session) -> list[Outcome]:
 def run_sessions(
     sessions: Sequence[Session],
     workers: int,
-    run: Callable[[Session], list[Outcome]] = run_session,
-) -> Iterator[tuple[Session, list[Outcome]]]:
-    """Run sessions in processes of their own, and give their outcomes in the order of the sessions.
+    run: Callable[[Session], Result],
+) -> Iterator[tuple[Session, Result]]:
+    """Run sessions in processes of their own, and give what comes of them in the order of the sessions.
 
     A worker whose parent is gone, or gives up, ends at once, whatever it is at.
 
     Args:
         sessions: what to run.
         workers: processes; 1 runs in this one.
-        run: what to do with each.
+        run: what to do with each; a function of a module, which processes can be told of.
 
     Raises:
         OSError: a worker was killed.

@@ -1,0 +1,99 @@
+"""Deployments in sessions: what was run is not run again, what was cut short is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from small_policies import save_small
+
+from robolearn.errors import InputError
+from robolearn.hardware.bringup.sessions import Session, run_session
+from robolearn.hardware.realities import load_reality
+from robolearn.hardware.station import load_station
+from robolearn.improving import deploying
+from robolearn.improving.deploying import deploy, discard_logs, logs_of, sessions_of
+from robolearn.improving.runs import Run
+
+STATION = load_station("sim")
+MIDDLE = load_reality("middle", STATION.arm)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("bundle") / "small"
+    save_small(path)
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def two_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deploying, "TOGETHER", 2)
+
+
+def sessions(bundle: str, folder: Path, seeds: tuple[int, ...] = (5, 6, 7)) -> list[Session]:
+    return sessions_of(Session(bundle, STATION, seeds, folder, reality=MIDDLE), "000")
+
+
+def test_a_deployment_is_cut_into_sessions(bundle: str, tmp_path: Path) -> None:
+    first, second = sessions(bundle, tmp_path)
+    assert (first.seeds, second.seeds) == ((5, 6), (7,))
+    assert logs_of([first, second]) == [tmp_path / "000-000", tmp_path / "000-001"]
+
+
+def test_logs_tell_what_really_happened(bundle: str, tmp_path: Path) -> None:
+    parts = sessions(bundle, tmp_path / "logs")
+    told: list[list[Run]] = []
+    runs = deploy(parts, tell=told.append)
+    assert [run.seed for run in runs] == [5, 6, 7]
+    assert [len(each) for each in told] == [2, 1]
+    outcomes = run_session(replace(parts[0], directory=tmp_path / "again"))
+    for run, outcome in zip(runs, outcomes, strict=False):
+        assert (run.success, run.reason, run.seconds) == (outcome.success, outcome.reason, outcome.seconds)
+        assert (run.ticks, run.altered) == (outcome.ticks, outcome.altered_ticks)
+        assert run.limited == {cause: count for cause, count in outcome.interventions.items() if count}
+        assert run.asked == outcome.steps
+        assert run.sent >= run.ticks
+        assert run.beyond == 0
+
+
+def test_what_was_run_is_not_run_again_and_what_was_cut_short_is(
+    bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = sessions(bundle, tmp_path)
+    first = deploy(parts)
+    # killed before the second session's result was written, while a third was under way
+    (tmp_path / "000-001.json").unlink()
+    (tmp_path / ".0123456789abcdef").mkdir()
+    (tmp_path / ".0123456789abcdef" / "half").write_text("")
+    ran: list[str] = []
+    whole = deploying.run_whole
+    monkeypatch.setattr(deploying, "run_whole", lambda s: (ran.append(s.directory.name), whole(s))[1])
+    assert deploy(parts) == first
+    assert ran == ["000-001"]
+    names = sorted(entry.name for entry in tmp_path.iterdir())
+    assert names == ["000-000", "000-000.json", "000-001", "000-001.json"]
+
+
+def test_logs_need_not_stay(bundle: str, tmp_path: Path) -> None:
+    parts = sessions(bundle, tmp_path, (5,))
+    runs = deploy(parts, keep=False)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["000-000.json"]
+    assert deploy(parts, keep=False) == runs
+    discard_logs(parts)
+
+
+def test_a_result_that_is_none_is_refused(bundle: str, tmp_path: Path) -> None:
+    (tmp_path / "000-000.json").write_text('[{"seed": 5}]')
+    with pytest.raises(InputError, match="an episode lacks"):
+        deploy(sessions(bundle, tmp_path, (5,)))
+
+
+def test_a_deployment_over_ros_that_fails_says_why(
+    bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [replace(each, policy="nowhere") for each in sessions(bundle, tmp_path, (5,))]
+    with pytest.raises(RuntimeError, match="nowhere"):
+        deploy(parts, ros=True)
+    assert not any(tmp_path.iterdir())
