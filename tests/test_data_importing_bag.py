@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -109,8 +110,6 @@ def test_other_peoples_files_are_refused(tmp_path: Path) -> None:
     st.booleans(),
 )
 def test_a_clock_that_is_set_back_is_found_and_nothing_else(place: int, jump: int, sqlite: bool) -> None:
-    import tempfile
-
     times = [START + i * STEP * 2 + (jump if i >= place else 0) for i in range(100)]
     with tempfile.TemporaryDirectory() as folder:
         make = write_sqlite if sqlite else write
