@@ -40,6 +40,7 @@ def test_metrics_and_scalars_hold_the_mean_losses_since_the_last_line(run: Run, 
     recorder.add({"torque": 2.0, "state": 6.0})
     recorder.write(2, {"seconds": 1.5, "success": None})
     recorder.add({"torque": 7.0, "state": 0.0})
+    recorder.add({"torque": 7.0})  # no state in this one
     recorder.write(3, {"seconds": 2.5, "success": 0.5})
     recorder.write(3, {"seconds": 2.6, "success": 0.5})  # no step since: the losses are as they were
     recorder.finish()

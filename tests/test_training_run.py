@@ -28,7 +28,7 @@ CONFIG = TrainConfig(
 
 def test_a_run_is_found_as_it_was_made(tmp_path: Path) -> None:
     with Run.create(tmp_path / "deep" / "run", CONFIG, "robolearn train peg-insertion") as run:
-        assert read_config(run.path) == CONFIG
+        assert read_config(run.path, TrainConfig) == CONFIG
     head = json.loads((run.path / "config.json").read_text())
     assert head["command"] == "robolearn train peg-insertion"
     assert {"python", "robolearn", "mujoco", "torch"} <= head["versions"].keys()
@@ -47,7 +47,7 @@ def test_a_run_goes_on_with_what_may_change(tmp_path: Path) -> None:
     for count in (1, 2):
         with Run.reopen(tmp_path / "run", longer, f"again {count}") as run:
             assert run.command == "first"
-    assert read_config(run.path) == longer
+    assert read_config(run.path, TrainConfig) == longer
     head = json.loads((run.path / "config.json").read_text())
     assert (head["command"], head["resumed"]) == ("first", ["again 1", "again 2"])
 
@@ -83,10 +83,10 @@ def test_a_place_that_is_taken_is_refused(tmp_path: Path) -> None:
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"is no run: there is no config\.json"):
-        read_config(tmp_path)
+        read_config(tmp_path, TrainConfig)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="it is a file"):
-        read_config(tmp_path / "file")
+        read_config(tmp_path / "file", TrainConfig)
     for content, message in (
         ("{", "not JSON"),
         ('{"format": "other", "version": 1}', "'other' version 1"),
@@ -94,7 +94,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     ):
         (tmp_path / "config.json").write_text(content)
         with pytest.raises(InputError, match=message):
-            read_config(tmp_path)
+            read_config(tmp_path, TrainConfig)
 
 
 def test_a_run_of_a_learner_that_had_other_settings_is_refused(tmp_path: Path) -> None:
@@ -104,14 +104,15 @@ def test_a_run_of_a_learner_that_had_other_settings_is_refused(tmp_path: Path) -
     head["learning"]["momentum"] = 0.9
     file.write_text(json.dumps(head))
     with pytest.raises(InputError, match="unknown key 'momentum'"):
-        read_config(tmp_path / "run")
+        read_config(tmp_path / "run", TrainConfig)
 
 
 def test_no_two_processes_train_in_a_run(tmp_path: Path) -> None:
     with Run.create(tmp_path / "run", CONFIG):
         code = (
-            "import sys; from pathlib import Path; from robolearn.training.run import Run, read_config\n"
-            "path = Path(sys.argv[1]); Run.reopen(path, read_config(path))"
+            "import sys; from pathlib import Path\n"
+            "from robolearn.training.run import Run, TrainConfig, read_config\n"
+            "path = Path(sys.argv[1]); Run.reopen(path, read_config(path, TrainConfig))"
         )
         words = [sys.executable, "-c", code, str(tmp_path / "run")]
         done = subprocess.run(words, capture_output=True, text=True)

@@ -126,7 +126,7 @@ def test_a_training_leaves_all_that_it_should_and_nothing_else(
 
     bundle = load_bundle(path)
     assert bundle.contract == make("peg-insertion", CONFIG.changes).contract(history=2)
-    assert bundle.changes == read_config(path).to_dict()["changes"]
+    assert bundle.changes == read_config(path, TrainConfig).to_dict()["changes"]
     assert bundle.card["command"] == "robolearn train this"
     assert bundle.card["training"]["gradient steps"] == rows[-1]["steps"]
     assert result.evaluation is not None
@@ -154,8 +154,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path, capsys: pytest.Captur
     assert episodes > 4
 
     with pytest.raises(InputError, match="seed would change"):
-        train(replace(read_config(path), seed=1), path, resume=True)
-    config = replace(read_config(path), minutes=before[-1]["seconds"] / 60 + 0.1)
+        train(replace(read_config(path, TrainConfig), seed=1), path, resume=True)
+    config = replace(read_config(path, TrainConfig), minutes=before[-1]["seconds"] / 60 + 0.1)
     started = time.monotonic()
     result = train(config, path, resume=True, command="again", started=started)
     assert not result.interrupted

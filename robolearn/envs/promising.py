@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from robolearn.contract import Action, Contract
+from robolearn.contract import Action, Channel, Contract
 from robolearn.envs.commands import command_size
 from robolearn.envs.config import CHANNELS, DEPTH, channels
 from robolearn.envs.scene import STATE_DELAY
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from robolearn.envs.base import ManipulationEnv
 
 UNITS = {"torque": "N·m", "impedance": "rad", "pose": "m, rad"}  # of each kind of action
+STATE = "state"  # name of the channel with what only a simulator knows
 LEAST_TOLERANCE = 0.01  # delays may differ by this, even where training knew only one [s]
 
 
@@ -50,3 +52,8 @@ def contract_of(env: ManipulationEnv, history: int) -> Contract:
         delay_tolerance=max(spread, LEAST_TOLERANCE),
         history=history,
     )
+
+
+def with_state(contract: Contract, size: int) -> Contract:
+    """The contract of a policy that is shown the privileged state, too, which no arm offers."""
+    return replace(contract, proprioception=(*contract.proprioception, Channel(STATE, "privileged", size)))

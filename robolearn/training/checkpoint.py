@@ -20,9 +20,9 @@ def checkpoint(clock: Clock, learner: Learner, rng: np.random.Generator, tally: 
     return {
         "seconds": clock.seconds,
         "steps": learner.steps,
-        "network": _copied(learner.network.state_dict()),
-        "average": _copied(learner.average.state_dict()),
-        "optimiser": _copied(learner.optimiser.state_dict()),
+        "network": copied(learner.network.state_dict()),
+        "average": copied(learner.average.state_dict()),
+        "optimiser": copied(learner.optimiser.state_dict()),
         "tally": {**vars(tally), "own": list(tally.own), "best": tally.best and dict(vars(tally.best))},
         "batches": json.dumps(rng.bit_generator.state),
         "torch": torch.get_rng_state(),
@@ -57,14 +57,14 @@ def restore(
     return learner
 
 
-def _copied(value: Any) -> Any:
+def copied(value: Any) -> Any:
     """The same in tensors on the CPU and plain data, which `torch.load(weights_only=True)` takes."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, dict):
-        return {key: _copied(entry) for key, entry in value.items()}
+        return {key: copied(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_copied(entry) for entry in value]
+        return [copied(entry) for entry in value]
     return value

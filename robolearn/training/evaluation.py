@@ -22,6 +22,7 @@ import torch
 from robolearn import checks
 from robolearn.contract import Camera, Contract
 from robolearn.data.episode import Episode, software_versions
+from robolearn.envs.promising import STATE, with_state
 from robolearn.envs.randomisation import CLEAN
 from robolearn.envs.tasks import make
 from robolearn.errors import InputError
@@ -123,8 +124,9 @@ def task_changes(bundle: Bundle, changes: Mapping[str, Any]) -> dict[str, Any]:
         InputError: a change that does not fit the task.
     """
     merged = read_changes(bundle.task, {**bundle.changes, **changes})
-    if "observe" in merged:  # training also saw the simulator's state: here it would only cost time
-        merged["observe"] = tuple(item for item in merged["observe"] if item != "state")
+    shown = [channel.name for channel in bundle.contract.proprioception]
+    if "observe" in merged and STATE not in shown:  # only training saw it: here it would only cost time
+        merged["observe"] = tuple(item for item in merged["observe"] if item != STATE)
     return merged
 
 
@@ -137,7 +139,8 @@ def check_offer(contract: Contract, task: str, changes: Mapping[str, Any]) -> No
     """
     env = make(task, changes)
     try:
-        offer = env.contract().offered()
+        own = env.contract()
+        offer = (with_state(own, env.state_size) if STATE in env.config.observe else own).offered()
     finally:
         env.close()
     contract.require(offer)

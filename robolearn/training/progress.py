@@ -19,11 +19,12 @@ class Display:
     """Shows how a training stands, on stderr.
 
     Args:
-        budget: wall time that the training may use [s].
+        budget: what the training may use: wall time [s], or anything else that is counted.
+        told: how people read an amount of it; minutes and seconds if not given.
     """
 
-    def __init__(self, budget: float) -> None:
-        self._budget = budget
+    def __init__(self, budget: float, told: Callable[[float], str] | None = None) -> None:
+        self._budget, self._as_words = budget, told or _clock
         self._console = Console(stderr=True, highlight=False)
         self._told = -QUIET
         self._bar: Progress | None = None
@@ -48,14 +49,14 @@ class Display:
         else:
             say(line)
 
-    def update(self, phase: str, seconds: float, facts: str) -> None:
-        """Show the phase, the clock and some facts."""
+    def update(self, phase: str, used: float, facts: str) -> None:
+        """Show the phase, how much of the budget is used, and some facts."""
+        how_far = f"{self._as_words(used)}/{self._as_words(self._budget)}"
         if self._bar is not None:
-            rest = f"{_clock(seconds)}/{_clock(self._budget)}  {facts}"
-            self._bar.update(self._task, description=phase, completed=seconds, rest=rest)
+            self._bar.update(self._task, description=phase, completed=used, rest=f"{how_far}  {facts}")
         elif time.monotonic() - self._told >= QUIET:
             self._told = time.monotonic()
-            say(f"{_clock(seconds)}/{_clock(self._budget)}  {phase}  {facts}")
+            say(f"{how_far}  {phase}  {facts}")
 
 
 @contextmanager

@@ -22,20 +22,20 @@ class Recorder:
         self._run, self._scribe, self._first_step = run, scribe, first_step
         self._tensorboard: Any = None
         self._sums: Counter[str] = Counter()
-        self._count = 0
+        self._counts: Counter[str] = Counter()
         self._losses: dict[str, float] = {}
 
     def add(self, losses: dict[str, float]) -> None:
-        """Note the losses of one gradient step."""
+        """Note the losses of one gradient step, not all of which need to be there every time."""
         self._sums.update(losses)
-        self._count += 1
+        self._counts.update(losses.keys())
 
     def write(self, step: int, entry: dict[str, Any]) -> None:
         """Write `entry` and the mean losses since the last time."""
-        if self._count:  # otherwise those of the last time are the latest that there are
-            self._losses = {name: total / self._count for name, total in self._sums.items()}
+        if self._counts:  # otherwise those of the last time are the latest that there are
+            self._losses = {name: total / self._counts[name] for name, total in self._sums.items()}
             self._sums.clear()
-            self._count = 0
+            self._counts.clear()
         losses = self._losses
         entry = {**entry, "losses": losses}
         self._scribe.write("metrics", lambda: self._run.append_metrics(entry))

@@ -24,7 +24,7 @@ import shutil
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar, Protocol, TypeVar
 
 import torch
 
@@ -43,9 +43,31 @@ VERSION = 1
 """Version of the directory; another one is refused."""
 
 
+class RunConfig(Protocol):
+    """Everything that is asked of a run, of whatever kind: a dataclass.
+
+    Attributes:
+        KIND: names the kind in config.json.
+        KEPT: fields that a run which is taken up again keeps.
+    """
+
+    KIND: ClassVar[str]
+    KEPT: ClassVar[tuple[str, ...]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, JSON-like."""
+
+    @classmethod
+    def from_dict(cls, value: object) -> Any:
+        """The inverse of `to_dict`; raises InputError for anything else."""
+
+
+Config = TypeVar("Config", bound=RunConfig)
+
+
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that is asked of a training.
+    """Everything that is asked of a training with a teacher.
 
     Attributes:
         task: name of the task.
@@ -58,6 +80,9 @@ class TrainConfig:
         collectors: processes that simulate.
         evaluate: held-out episodes at the end; none if 0.
     """
+
+    KIND: ClassVar[str] = "guided"
+    KEPT: ClassVar[tuple[str, ...]] = ("task", "changes", "learning", "network", "seed")
 
     task: str
     changes: dict[str, Any]
@@ -112,7 +137,7 @@ class Run:
         self.snapshots = path / "snapshots"
 
     @classmethod
-    def create(cls, path: Path, config: TrainConfig, command: str = "") -> Run:
+    def create(cls, path: Path, config: RunConfig, command: str = "") -> Run:
         """Make the directory of a new run.
 
         Raises:
@@ -135,19 +160,20 @@ class Run:
         return run
 
     @classmethod
-    def reopen(cls, path: Path, config: TrainConfig, command: str = "") -> Run:
+    def reopen(cls, path: Path, config: RunConfig, command: str = "") -> Run:
         """Open the directory of a run that was begun before, to go on with it.
 
         Raises:
             InputError: it is none, it is damaged, another process is training in it, or it was begun with
                 another task, learning, network or seed.
         """
-        saved = read_config(path)
-        kept = ("task", "changes", "learning", "network", "seed")
-        if other := [name for name in kept if getattr(config, name) != getattr(saved, name)]:
+        saved = read_config(path, type(config))
+        names = [f.name for f in fields(config)]  # type: ignore[arg-type]
+        if other := [name for name in config.KEPT if getattr(config, name) != getattr(saved, name)]:
+            free = [name for name in names if name not in config.KEPT]
             raise InputError(
                 f"the run {path} keeps its configuration, but {', '.join(other)} would change: "
-                "only minutes, device, collectors and evaluate may be given anew"
+                f"only {', '.join(free[:-1])} and {free[-1]} may be given anew"
             )
         head = json.loads((path / "config.json").read_bytes())
         run = cls(path, _lock(path), str(head.get("command", "")))
@@ -157,8 +183,8 @@ class Run:
             run._write_head(config, **known, resumed=[*head.get("resumed", []), command])
         return run
 
-    def _write_head(self, config: TrainConfig, **more: Any) -> None:
-        head = {"format": FORMAT, "version": VERSION, **config.to_dict(), **more}
+    def _write_head(self, config: RunConfig, **more: Any) -> None:
+        head = {"format": FORMAT, "version": VERSION, "kind": config.KIND, **config.to_dict(), **more}
         with replacing(self.path / "config.json") as temporary:
             temporary.write_text(json.dumps(head, indent=2) + "\n")
 
@@ -226,8 +252,26 @@ class Run:
         return checks.mapping(str(self.checkpoint), state)
 
 
-def read_config(path: Path) -> TrainConfig:
-    """The configuration of a run; raises InputError where there is none."""
+def read_config(path: Path, kind: type[Config]) -> Config:
+    """The configuration of a run of a kind; raises InputError where there is none."""
+    file = path / "config.json"
+    head = _read_head(path)
+    try:
+        if (found := head.get("kind", TrainConfig.KIND)) != kind.KIND:
+            raise InputError(f"it is a run of the kind {found!r}, not {kind.KIND!r}")
+        names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+        config: Config = kind.from_dict({name: head.get(name) for name in names})
+    except InputError as error:
+        raise InputError(f"{file} cannot be used: {error}") from error
+    return config
+
+
+def kind_of(path: Path) -> str:
+    """Of which kind a run is; raises InputError where there is none."""
+    return str(_read_head(path).get("kind", TrainConfig.KIND))
+
+
+def _read_head(path: Path) -> dict[str, Any]:
     file = path / "config.json"
     try:
         head = checks.mapping("config.json", checks.parse_json("config.json", file.read_bytes()))
@@ -235,12 +279,10 @@ def read_config(path: Path) -> TrainConfig:
         raise InputError(f"{path} is no run: there is no config.json in it") from None
     except NotADirectoryError:
         raise InputError(f"{path} is no run, it is a file: give the run's directory") from None
-    try:
-        if (kind := (head.get("format"), head.get("version"))) != (FORMAT, VERSION):
-            raise InputError(f"it is {kind[0]!r} version {kind[1]!r}, not {FORMAT!r} version {VERSION}")
-        return TrainConfig.from_dict({f.name: head.get(f.name) for f in fields(TrainConfig)})
-    except InputError as error:
-        raise InputError(f"{file} cannot be used: {error}") from error
+    if (found := (head.get("format"), head.get("version"))) != (FORMAT, VERSION):
+        wrong = f"it is {found[0]!r} version {found[1]!r}, not {FORMAT!r} version {VERSION}"
+        raise InputError(f"{file} cannot be used: {wrong}")
+    return head
 
 
 def _lock(path: Path) -> IO[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,11 +242,6 @@ def finish(
 
     They are the final ones, or, if Ctrl-C or a failure ended the training, those that have done best.
     """
-    # not before: importing pictures and pages would take from the time for learning
-    from robolearn.policies.bundle import write_card
-    from robolearn.training.evaluation import evaluate, save_evaluation
-    from robolearn.training.report import write_report
-
     learner, tally, clock = course.learner, course.tally, course.clock
     if learner is None:
         say(f"learning had not begun after {clock.seconds:.0f} s: there is no policy to keep")
@@ -256,32 +251,66 @@ def finish(
     if early:
         kept["kept"] = choose_best(policy, learner.steps, tally)
         say(f"kept: {kept['kept']}")
-    run.tidy(finished=not early)  # before the rest: it may be what fills the disk
-    card = {
-        "command": run.command,
-        "training": {
-            "minutes": round(clock.seconds / 60, 2),
-            "seed": config.seed,
-            "gradient steps": learner.steps,
-            "episodes": tally.episodes,
-            "observations": tally.frames,
-            "collectors": config.collectors,
-            "cores": default_workers(),
-            "device": str(learner.device),
-            "resumed": tally.resumed,
-            "interrupted": "yes" if early else "no",
-            **kept,
-        },
-        "versions": {**software_versions(), "torch": torch.__version__},
+    training = {
+        "minutes": round(clock.seconds / 60, 2),
+        "seed": config.seed,
+        "gradient steps": learner.steps,
+        "episodes": tally.episodes,
+        "observations": tally.frames,
+        "collectors": config.collectors,
+        "cores": default_workers(),
+        "device": str(learner.device),
+        "resumed": tally.resumed,
+        "interrupted": "yes" if early else "no",
+        **kept,
     }
-    bundle = keep(run, lambda path: problem.save(path, policy, card))
+    return conclude(
+        run,
+        interrupts,
+        lambda path, card: problem.save(path, policy, card),
+        training,
+        0 if early else config.evaluate,
+        finished=not early,
+    )
+
+
+def conclude(
+    run: Run,
+    interrupts: Interrupts,
+    save: Callable[[Path, Mapping[str, Any]], None],
+    training: Mapping[str, Any],
+    evaluate_episodes: int,
+    finished: bool,
+) -> Result:
+    """Save a policy as a run's bundle, evaluate it, write the report.
+
+    Args:
+        run: where to write.
+        interrupts: from here on Ctrl-C ends the evaluation.
+        save: writes the policy as a bundle, with a card.
+        training: what the card says about how it was made.
+        evaluate_episodes: held-out episodes to try it on.
+        finished: whether the run is at its end, so that nobody will go on with it.
+
+    Raises:
+        NotKept: the policy could be written nowhere.
+    """
+    # not before: importing pictures and pages would take from the time for learning
+    from robolearn.policies.bundle import write_card
+    from robolearn.training.evaluation import evaluate, save_evaluation
+    from robolearn.training.report import write_report
+
+    run.tidy(finished)  # before the rest: it may be what fills the disk
+    versions = {**software_versions(), "torch": torch.__version__}
+    card = {"command": run.command, "training": dict(training), "versions": versions}
+    bundle = keep(run, lambda path: save(path, card))
 
     evaluation = report = None
     try:
-        if config.evaluate and not early:
+        if evaluate_episodes:
             interrupts.raising = True
-            with progress_of(config.evaluate) as progress:
-                evaluation = evaluate(bundle, config.evaluate, progress=progress)
+            with progress_of(evaluate_episodes) as progress:
+                evaluation = evaluate(bundle, evaluate_episodes, progress=progress)
             save_evaluation(run.path, evaluation)
             write_card(bundle, {**card, "evaluations": [evaluation.summary]})
     except KeyboardInterrupt:

@@ -86,7 +86,7 @@ def read_words(words: list[str]) -> tuple[TrainConfig, RunOptions]:
     scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     scan.add_argument("--resume", type=Path)
     resume = scan.parse_known_args(words)[0].resume
-    saved = read_config(resume) if resume is not None else None
+    saved = read_config(resume, TrainConfig) if resume is not None else None
     if saved is not None and task not in ("", saved.task):
         raise InputError(f"the run {resume} trains {saved.task}, not {task}")
     task = saved.task if saved is not None else task
