@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,26 @@ def opened(path: Path) -> Iterator[h5py.File]:
             yield file
     except (OSError, RuntimeError, KeyError) as error:  # h5py raises each of them for damaged files
         raise InputError(f"{path} is no HDF5 file, or it is damaged: {error}") from error
+
+
+@contextmanager
+def created(path: Path) -> Iterator[h5py.File]:
+    """A new file, open for writing.
+
+    Raises:
+        OSError: it cannot be written, because the disk is full for example.
+    """
+    file = h5py.File(path, "w", track_order=True)
+    try:
+        yield file
+    except BaseException:
+        with suppress(RuntimeError):  # what was the matter with the disk has been told
+            file.close()
+        raise
+    try:
+        file.close()
+    except RuntimeError as error:  # what HDF5 could not write in the end
+        raise OSError(f"{path.name} cannot be written: {error}") from error
 
 
 def write_header(group: h5py.Group, header: str) -> None:

@@ -65,7 +65,7 @@ def write(episodes: Iterable[Episode], path: Path) -> Losses:
     spaces: dict[str, str] = {}
     with creating(path) as draft:
         (draft / "data").mkdir()
-        with h5py.File(draft / DATA, "w", track_order=True) as file:
+        with hdf5.created(draft / DATA) as file:
             for episode in fitting(episodes):
                 _put(file.create_group(f"episode_{count}"), count, episode)
                 spaces = spaces or _spaces(episode)

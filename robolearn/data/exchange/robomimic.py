@@ -57,7 +57,7 @@ def write(episodes: Iterable[Episode], path: Path) -> Losses:
     path.parent.mkdir(parents=True, exist_ok=True)
     count = steps = 0
     masks: dict[str, list[str]] = {"successful": [], "failed": []}
-    with replacing(path) as draft, h5py.File(draft, "w", track_order=True) as file:
+    with replacing(path) as draft, hdf5.created(draft) as file:
         data = file.create_group("data", track_order=True)
         for episode in fitting(episodes):
             if not count:
@@ -181,4 +181,6 @@ def _observation(group: h5py.Group, name: str) -> Array:
     """An observation's rows: the T before each action and, where it is there, the one after the last."""
     before = hdf5.array(group["obs"], name)
     after = group.get(f"next_obs/{name}")
-    return before if after is None else np.concatenate([before, after[-1:]])
+    if after is None:
+        return before
+    return np.concatenate([before, after[-1:]]).astype(before.dtype, copy=False)  # its byte order, too
