@@ -226,6 +226,14 @@ def data_import_dataset(arguments: list[str]) -> int:
 
 
 @data_command
+def data_generate(arguments: list[str]) -> int:
+    """Fill a store with simulated episodes: good, noisy, mixed or mostly failing ones."""
+    from robolearn.training.generate_command import run_generate
+
+    return parse("data generate", run_generate, arguments)
+
+
+@data_command
 def data_info(arguments: list[str]) -> int:
     """Print what is in a store: episodes by task, policy and outcome, and how large it is."""
     from robolearn.data.store.store_commands import run_info

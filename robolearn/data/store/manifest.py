@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -320,6 +320,11 @@ class Manifest:
             raise OSError(f"{self.path}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise InputError(f"{self.path} is damaged, or no manifest: {error}") from error
+
+
+def hash_of(rows: Iterable[EpisodeRow]) -> str:
+    """SHA-256 of what some episodes hold, in whatever order, in hex."""
+    return hashlib.sha256("".join(sorted(row.content for row in rows)).encode()).hexdigest()
 
 
 def checksum_of(row: Mapping[str, Any]) -> str:

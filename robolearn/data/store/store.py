@@ -14,8 +14,6 @@ transaction of the manifest makes them count: whatever happens, a store holds wh
 from __future__ import annotations
 
 import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -29,7 +27,7 @@ from robolearn.data.store.columns import ColumnReader
 from robolearn.data.store.layout import ColumnKind
 from robolearn.data.store.manifest import EpisodeRow, Manifest, Query
 from robolearn.errors import InputError
-from robolearn.files import flush_directory
+from robolearn.files import creating
 
 SHARD_BYTES = 10**9
 """Size of a full shard, all its columns together."""
@@ -72,20 +70,12 @@ class Store:
         """
         path = Path(path)
         checks.whole("shard_bytes", shard_bytes, 1)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"{str(path)!r} is there already: a store is made where there is nothing")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.absolute().parent / f".{uuid.uuid4().hex}"
-        try:
-            draft.mkdir()
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()  # as good as nothing
+        with creating(path) as draft:
             Manifest.create(draft, shard_bytes)
             (draft / "shards").mkdir()
             (draft / LOCK).touch()
-            flush_directory(draft)
-            os.replace(draft, path)
-            flush_directory(path.absolute().parent)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         return cls(path, True)
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from robolearn.data.store.manifest import EpisodeRow
+from robolearn.data.store.manifest import EpisodeRow, hash_of
 from robolearn.data.store.store import Store
 from robolearn.data.store.verification import shard_files, verify
 from robolearn.terminal import print_table
@@ -39,6 +39,7 @@ def run_info(store: StorePath, json: bool = False) -> int:
             "episodes": len(episodes),
             "steps": steps,
             "bytes": size,
+            "hash": hash_of(episodes),
             "layout": layout,
             "origins": dict(Counter(row.origin for row in episodes)),
             "groups": rows,
@@ -46,6 +47,7 @@ def run_info(store: StorePath, json: bool = False) -> int:
         print(dumps(found, indent=2))
         return 0
     print(f"{store}: {len(episodes)} episodes, {steps} steps, {size / 1e6:.1f} MB on the disk")
+    print(f"  hash: {hash_of(episodes)}")
     for thing, what in layout.items():
         print(f"  {thing}: {what}")
     if rows:
