@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,7 @@ class Adoption:
             raise InputError(f"{recording.name}: {error}") from error
 
     def _episode(self, recording: Recording) -> Episode:
+        recording = self._plain(recording)
         rows = {len(array) for array in recording.observations.values()}
         if len(rows) > 1 or not rows <= {len(recording.actions), len(recording.actions) + 1}:
             raise InputError(f"it has {len(recording.actions)} actions and {sorted(rows)} observations")
@@ -153,13 +154,25 @@ class Adoption:
         episode.validate()
         return episode
 
+    def _plain(self, recording: Recording) -> Recording:
+        """The recording with names as ours are, and without observations that are no numbers."""
+        found: dict[str, Array] = {}
+        for name, array in recording.observations.items():
+            plain = valid_name(name)
+            if plain in found:
+                raise InputError(f"two of its observations are called {plain!r}, as far as letters go")
+            if array.dtype.kind in "buif":
+                found[plain] = array
+            else:
+                self._losses.add(plain, "left out: it holds no numbers")
+        return replace(recording, observations=found)
+
     # --- the contract -------------------------------------------------------------------------------------
 
     def _build(self, recording: Recording) -> Contract:
         """A contract of the recording's own features, for an arm that no station is."""
         cameras, channels = [], []
         for name, array in recording.observations.items():
-            name = valid_name(name)
             if array.dtype == np.uint8 and array.ndim == 4 and array.shape[3] == 3:
                 height, width = array.shape[1:3]
                 cameras.append(Camera.from_fovy(name, width, height, FOVY, "base", (0, 0, 0), (1, 0, 0, 0)))
@@ -195,45 +208,42 @@ class Adoption:
         return actions
 
     def _observations(self, contract: Contract, recording: Recording) -> dict[str, Array]:
-        """Every observation by a name of ours; those that the contract names in its order and shape."""
-        found = {valid_name(name): array for name, array in recording.observations.items()}
-        if len(found) < len(recording.observations):
-            raise InputError(f"two of its observations have one name, written with letters: {sorted(found)}")
+        """Every observation; those that the contract names in its order and shape."""
+        found, names = dict(recording.observations), dict(recording.names)
         there = ", ".join(found) or "none"
         missing = [channel for channel in contract.proprioception if channel.name not in found]
         if missing:
-            found |= self._split(missing, contract, found.pop(LUMP, None), recording)
+            self._split(missing, found, names)
         for channel in contract.proprioception:
             array = found[channel.name]
-            found[channel.name] = np.ascontiguousarray(
-                array.reshape(len(array), -1), array.dtype if array.dtype.kind == "f" else np.float32
-            )
+            array = array.reshape(len(array), -1)
+            if channel.per_joint and array.shape[1] == channel.size:
+                array = array[:, self._order(channel.name, names.get(channel.name, []), contract.joints)]
+            dtype = array.dtype if array.dtype.kind == "f" else np.float32
+            found[channel.name] = np.ascontiguousarray(array, dtype)
         for camera in contract.cameras:
             if camera.name not in found:
                 raise InputError(f"it has no picture {camera.name!r}; its observations are: {there}")
         return found
 
     def _split(
-        self, channels: Sequence[Channel], contract: Contract, lump: Array | None, recording: Recording
-    ) -> dict[str, Array]:
-        """The channels that have no array of their own, cut out of the one with all readings."""
-        size, names = sum(channel.size for channel in channels), ", ".join(c.name for c in channels)
+        self, channels: Sequence[Channel], found: dict[str, Array], names: dict[str, list[str]]
+    ) -> None:
+        """Cut the channels that have no array of their own out of the one with all readings."""
+        size, wanted = sum(channel.size for channel in channels), ", ".join(c.name for c in channels)
+        there = ", ".join(found) or "none"
+        lump, labels = found.pop(LUMP, None), names.get(LUMP, [])
         if lump is None or lump.shape[1:] != (size,):
             shape = "none" if lump is None else f"one of shape {lump.shape[1:]}"
-            there = ", ".join(recording.observations) or "none"
             raise InputError(
-                f"it has no channel {names}: that takes an observation of each name, or {LUMP!r} with all "
+                f"it has no channel {wanted}: that takes an observation of each name, or {LUMP!r} with all "
                 f"{size} numbers (it has {shape}); its observations are: {there}"
             )
-        labels = recording.names.get(LUMP, [])
-        parts, first = {}, 0
+        first = 0
         for channel in channels:
-            columns = np.arange(first, first + channel.size)
-            if channel.per_joint:
-                columns = columns[self._order(channel.name, labels[first : columns[-1] + 1], contract.joints)]
-            parts[channel.name] = lump[:, columns]
-            first += channel.size
-        return parts
+            stop = first + channel.size
+            found[channel.name], names[channel.name] = lump[:, first:stop], labels[first:stop]
+            first = stop
 
     def _order(self, thing: str, names: Sequence[str], joints: Sequence[str]) -> list[int]:
         """Where each joint's number is among those named; as they stand if no name is a joint's.
