@@ -79,6 +79,10 @@ def image_pixels(message: Any) -> Pixels:
         )
     rows = np.ascontiguousarray(data.reshape(height, step)[:, :row])
     values = rows.view(dtype).reshape(height, width, channels)
+    if encoding == "rgb8":
+        return values.copy()
+    if encoding == "bgr8":
+        return _swapped(values)
     if colours:
         return np.ascontiguousarray(values[:, :, colours])
     depth = values[:, :, 0].astype(np.float32)
@@ -116,9 +120,14 @@ def compressed_pixels(message: Any) -> NDArray[np.uint8]:
         InputError: the data cannot be decoded.
     """
     data = np.asarray(message.data, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    image: Any = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if image is None:
         raise InputError(
             f"a compressed image of format {message.format!r}, {len(data)} bytes, cannot be decoded"
         )
-    return np.ascontiguousarray(image[:, :, ::-1])
+    return _swapped(image)
+
+
+def _swapped(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB from BGR, or the other way round: OpenCV needs a tenth of NumPy's time for it."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8) if pixels.size else pixels.copy()
