@@ -74,16 +74,10 @@ class ArmModel:
         if payload is not None:
             parts.append(_Part(arm.n, self._hand, (), Inertia(payload.mass, payload.com, (0.0,) * 6)))
 
-        self._mass = np.zeros(arm.n + 1)
-        self._moment = np.zeros((arm.n + 1, 3))  # mass times centre, in the links' frames [kg·m]
-        self._second = np.zeros((arm.n + 1, 3, 3))  # second moment of mass, as the moment [kg·m²]
+        self._pseudo = np.zeros((arm.n + 1, 4, 4))  # of each link with what is fixed to it, in its frame
         for part in parts:
-            mass, turn = part.inertia.mass, part.pose[:3, :3]
-            centre = (part.pose @ [*part.inertia.com, 1.0])[:3]
-            self._mass[part.link] += mass
-            self._moment[part.link] += mass * centre
-            spread = turn @ _second_moment(part.inertia) @ turn.T
-            self._second[part.link] += spread + mass * np.outer(centre, centre)
+            self._pseudo[part.link] += part.pose @ _pseudo_inertia(part.inertia) @ part.pose.T
+        self._mass, self._moment = self._pseudo[:, 3, 3], self._pseudo[:, :3, 3]
         self._carried = np.cumsum(self._mass[::-1])[::-1]  # by each joint
 
         self._ends, self.radius, self.capsule_links = _capsules(parts)
@@ -134,29 +128,22 @@ class ArmModel:
     def inertia(self, frames: Array) -> Array:
         """The joint-space inertia matrix (..., n, n) [kg·m²]: links, hand, payload, and the drives' armature.
 
-        Its kinetic energy is dq·M·dq / 2. By composite rigid bodies (R. Featherstone, Rigid Body Dynamics
-        Algorithms, Springer 2008, section 6.2): what lies beyond a joint moves as one body with it.
+        Its kinetic energy is dq·M·dq / 2. What lies beyond a joint turns about it as one composite body (R.
+        Featherstone, Rigid Body Dynamics Algorithms, Springer 2008, section 6.2). Turning at 1 rad/s, joint i
+        moves points x by twist_i [x, 1]; so M_ij is the trace of twist_i J twist_jᵀ with J the pseudo-inertia
+        of what lies beyond both.
         """
-        turn, origin = frames[..., :3, :3], frames[..., :3, 3]
-        moment = (turn @ self._moment[:, :, None])[..., 0]
-        mixed = moment[..., :, None] * origin[..., None, :]
-        second = turn @ self._second @ np.swapaxes(turn, -1, -2) + mixed + np.swapaxes(mixed, -1, -2)
-        weight = self._mass[:, None] * origin
-        second += weight[..., :, None] * origin[..., None, :]
-        moment += weight
-        # of each joint and all beyond it, about the base's origin
-        second = np.cumsum(second[..., :0:-1, :, :], axis=-3)[..., ::-1, :, :]
-        moment = np.cumsum(moment[..., :0:-1, :], axis=-2)[..., ::-1, :]
-
-        axes, points = frames[..., 1:, :3, 2], frames[..., 1:, :3, 3]
-        sweep = np.cross(points, axes)  # velocity at the base's origin while the joint turns at 1 rad/s
-        trace = np.trace(second, axis1=-2, axis2=-1)[..., None]
-        angular = trace * axes - (second @ axes[..., None])[..., 0] + np.cross(moment, sweep)
-        linear = self._carried[1:, None] * sweep + np.cross(axes, moment)
-        # momentum of the j-th body along the i-th joint; it counts where that lies before the j-th
-        upper = np.triu(axes @ np.swapaxes(angular, -1, -2) + sweep @ np.swapaxes(linear, -1, -2))
-        whole = upper + np.swapaxes(np.triu(upper, 1), -1, -2)
-        return np.asarray(whole + np.diag(self.arm.armature))
+        links = frames[..., 1:, :, :]
+        pseudo = links @ self._pseudo[1:] @ np.swapaxes(links, -1, -2)
+        beyond = np.cumsum(pseudo[..., ::-1, :, :], axis=-3)[..., ::-1, :, :]
+        x_to_y = links[..., :3, 1, None] * links[..., None, :3, 0]
+        twist = np.empty((*links.shape[:-2], 3, 4))
+        turn = twist[..., :3] = x_to_y - np.swapaxes(x_to_y, -1, -2)
+        twist[..., 3] = -(turn @ links[..., :3, 3, None])[..., 0]
+        flat = (*links.shape[:-2], 12)
+        momentum = (twist @ beyond).reshape(flat)
+        upper = np.triu(twist.reshape(flat) @ np.swapaxes(momentum, -1, -2))
+        return np.asarray(upper + np.swapaxes(np.triu(upper, 1), -1, -2) + np.diag(self.arm.armature))
 
     def capsules(self, frames: Array) -> Array:
         """Ends of the capsules' axes (..., c, 2, 3) [m]."""
@@ -226,11 +213,18 @@ def _hand_parts(bodies: HandBodies, width: float, link: int, hand: Array) -> lis
     return parts
 
 
-def _second_moment(inertia: Inertia) -> Array:
-    """The integral of x xᵀ over a body's mass, about its centre (3, 3) [kg·m²]; x are its own axes."""
+def _pseudo_inertia(inertia: Inertia) -> Array:
+    """The integral of [x, 1] [x, 1]ᵀ over a body's mass (4, 4): second moment, first moment and mass.
+
+    P. M. Wensing, S. Kim, J.-J. E. Slotine, Linear Matrix Inequalities for Physically Consistent Inertial
+    Parameter Identification, IEEE Robotics and Automation Letters 3(1), 2018.
+    """
     xx, yy, zz, xy, xz, yz = inertia.tensor
     tensor = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    return 0.5 * float(np.trace(tensor)) * np.eye(3) - tensor
+    centre = np.array([*inertia.com, 1.0])
+    pseudo = inertia.mass * np.outer(centre, centre)
+    pseudo[:3, :3] += 0.5 * float(np.trace(tensor)) * np.eye(3) - tensor
+    return np.asarray(pseudo)
 
 
 def _capsules(parts: list[_Part]) -> tuple[Array, Array, NDArray[np.intp]]:
