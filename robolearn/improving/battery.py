@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from robolearn.hardware.limiter import limiter_parameters
 from robolearn.hardware.monitor.causes import Bearing, Cause
+from robolearn.hardware.monitor.states import Mode
 from robolearn.hardware.oneprocess import OneProcess, Record
 from robolearn.hardware.recording import topics
 from robolearn.hardware.runner import Actor
@@ -25,7 +26,7 @@ from robolearn.improving.battery_scenarios import FAULTS, PERTURBATIONS, Scenari
 from robolearn.policies.bundle import Bundle
 
 TROUBLE_AT = 10
-"""The policy's action at which trouble begins, from 0."""
+"""The policy's action from which on trouble begins, from 0: as soon as the policy is let through."""
 
 PUSHED = 4
 """Actions that a push lasts: 0.2 s at 20 Hz."""
@@ -56,6 +57,8 @@ class Rehearsal:
             inside by so much.
         speed: largest measured speed, as a share of the joint's limit.
         force: largest force at the wrist [N].
+        troubled: whether the trouble began.
+        moved: whether the arm moved between the trouble and the answer.
         answered: time from the trouble to the arm's being held or stopped for it [s]; None: it never was.
         rest: largest joint speed 2 s after that [rad/s]; None where nobody waited.
     """
@@ -68,6 +71,8 @@ class Rehearsal:
     excess: float
     speed: float
     force: float
+    troubled: bool
+    moved: bool
     answered: float | None
     rest: float | None
 
@@ -114,8 +119,10 @@ def failings(rehearsal: Rehearsal, scenario: Scenario) -> list[str]:
         wrong.append(f"a torque {rehearsal.excess:.3g} N·m beyond its bound reached the arm")
     if rehearsal.reason == "no start":
         wrong.append("the monitor did not let the episode begin")
-    elif scenario.is_fault:
-        if rehearsal.answered is None:
+    elif scenario.is_fault and (rehearsal.moved or not scenario.if_moving):
+        if not rehearsal.troubled:
+            wrong.append("the monitor held the arm all the time, so that nothing could be tried")
+        elif rehearsal.answered is None:
             wrong.append(f"nothing held the arm for {' or '.join(scenario.answer)}")
         elif rehearsal.answered > scenario.within:
             wrong.append(
@@ -139,7 +146,7 @@ class _Stage:
         bounds = limiter_parameters(station.arm, station.monitor.rate)
         self._most, self._change = np.array(bounds.tau_max), np.array(bounds.dtau)
         self._fastest, self._names = station.arm.dq_max, station.joint_names
-        self._state_topic = station.state.topic
+        self._state_topic, self._moving = station.state.topic, 2.0 * station.monitor.moving_speed
         self._period = round(SECOND / station.monitor.rate)
         self._begin_watching()
         self.process = OneProcess(
@@ -173,12 +180,27 @@ class _Stage:
         if self._answered is not None and self._troubled is not None:
             answered = (self._answered - self._troubled) / SECOND
         breaches = tuple(sorted(self._breaches))
-        name = self._scenario.name
         return Rehearsal(
-            name, seed, success, reason, breaches, self._excess, self._speed, force, answered, rest
+            scenario=self._scenario.name,
+            seed=seed,
+            success=success,
+            reason=reason,
+            breaches=breaches,
+            excess=self._excess,
+            speed=self._speed,
+            force=force,
+            troubled=self._troubled is not None,
+            moved=self._moved,
+            answered=answered,
+            rest=rest,
         )
 
     # --- trouble ------------------------------------------------------------------------------------------
+
+    @property
+    def passing(self) -> bool:
+        """Whether requests are let through."""
+        return self.process.tick is not None and self.process.tick.mode is Mode.PASSING
 
     def trouble(self) -> None:
         """It begins."""
@@ -210,7 +232,7 @@ class _Stage:
 
     def _begin_watching(self) -> None:
         self._troubled = self._answered = self._sent = None
-        self._excess, self._speed = -np.inf, 0.0
+        self._excess, self._speed, self._moved = -np.inf, 0.0, False
         self._breaches = set()
 
     def _see(self, topic: str, now: int, record: Record) -> None:
@@ -225,8 +247,10 @@ class _Stage:
         elif topic == self._state_topic and isinstance(record, JointState):
             places = order(record.names, self._names)
             if places is not None and len(record.velocity) == len(record.names):
-                share = np.abs(record.velocity[places]) / self._fastest
-                self._speed = max(self._speed, float(np.nan_to_num(share).max()))
+                speed = np.nan_to_num(np.abs(record.velocity[places]))
+                self._speed = max(self._speed, float((speed / self._fastest).max()))
+                waiting = self._troubled is not None and self._answered is None
+                self._moved |= waiting and bool(speed.max() > self._moving)
         elif topic == topics.MONITOR and isinstance(record, MonitorStatus):
             if record.mode == "stopped":
                 self._breaches |= BREACHES & set(record.causes)
@@ -242,16 +266,17 @@ class _Troubled:
 
     def __init__(self, actor: Actor, stage: _Stage) -> None:
         self._actor, self._stage = actor, stage
-        self._count = 0
+        self.reset()
 
     def reset(self) -> None:
         self._count = 0
+        self._begun: int | None = None
         self._actor.reset()
 
     def act(self, observation: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
         action = self._actor.act(observation)
-        number = self._count - TROUBLE_AT
-        self._count += 1
-        if number == 0:
+        number, self._count = self._count, self._count + 1
+        if self._begun is None and number >= TROUBLE_AT and self._stage.passing:
+            self._begun = number
             self._stage.trouble()
-        return action if number < 0 else self._stage.spoil(action, number)
+        return action if self._begun is None else self._stage.spoil(action, number - self._begun)

@@ -38,6 +38,7 @@ class Scenario:
         answer: names of the monitor's causes, one of which has to hold or stop the arm; empty: none has to.
         within: time from the trouble to that [s].
         rests: whether the arm can be brought to rest then: without good readings it may only be let go.
+        if_moving: whether only an arm that moves shows that anything is wrong.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Scenario:
     answer: tuple[str, ...] = ()
     within: float = 0.0
     rests: bool = True
+    if_moving: bool = False
 
     @property
     def is_fault(self) -> bool:
@@ -88,6 +90,7 @@ FAULTS = (
         faults=(Fault("camera frozen"),),
         answer=("camera_frozen",),
         within=0.5,
+        if_moving=True,
     ),
     Scenario(
         "cameras black",
