@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 import sqlite3
@@ -208,6 +209,16 @@ def test_readers_see_a_snapshot_and_never_wait(store: Store):
         assert len(before) == 1
         assert len(reader.episodes()) == 2
         assert same(reader.load(reader.episodes()[1]), small_episode(1))
+
+
+def test_a_store_in_a_folder_that_may_not_be_written_is_read(store: Store, monkeypatch: pytest.MonkeyPatch):
+    store.add(small_episode(4), origin="a")
+    store.close()
+    before = {path: path.stat().st_mtime_ns for path in store.path.iterdir()}
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with Store.open(store.path) as reader:
+        assert same(reader.load(reader.episodes()[0]), small_episode(4))
+        assert {path: path.stat().st_mtime_ns for path in store.path.iterdir()} == before
 
 
 def test_only_one_process_adds(store: Store):

@@ -43,7 +43,7 @@ KINDS = {
     "narrow": (Behaviour(),),
     "noisy-expert": (Behaviour(exploration=0.5),),
     "mixed": (Behaviour(exploration=1.0), Behaviour(policy=True)),
-    "failure-heavy": (Behaviour(exploration=3.0),),
+    "failure-heavy": (Behaviour(exploration=2.5),),
     "policy": (Behaviour(policy=True),),
 }
 """Behaviours of each kind of set, taking turns from episode to episode."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -179,6 +180,8 @@ class Manifest:
             raise InputError(f"{str(folder)!r} is no store: it has no {NAME}")
         with self._told():
             mode = "rw" if write else "ro"
+            if not write and not os.access(folder, os.W_OK) and not Path(f"{self.path}-wal").exists():
+                mode = "ro&immutable=1"  # or SQLite would want to write beside it; nobody here changes it
             uri = f"file:{quote(str(self.path.absolute()))}?mode={mode}"
             self._database = sqlite3.connect(uri, PATIENCE, isolation_level=None, uri=True)
             (application,) = self._database.execute("PRAGMA application_id").fetchone()
