@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,14 @@ KEYFRAMES = 2
 """Every so many frames one stands alone, as in LeRobot's videos: random access has little to decode."""
 
 
+def check_size(height: int, width: int) -> None:
+    """Raise an InputError for pictures that make no video."""
+    if height % 2 or width % 2:
+        raise InputError(
+            f"pictures of {width} x {height} make no video: H.264 halves colours, so both must be even"
+        )
+
+
 class VideoWriter:
     """A video file that frames are added to.
 
@@ -33,12 +42,9 @@ class VideoWriter:
     """
 
     def __init__(self, path: Path, height: int, width: int, rate: float) -> None:
-        if height % 2 or width % 2:
-            raise InputError(
-                f"pictures of {width} x {height} make no video: H.264 halves colours, so both must be even"
-            )
+        check_size(height, width)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.frames = path, 0
+        self.path, self.frames, self._picture = path, 0, height * width * 3
         fps = str(Fraction(rate).limit_denominator(10**6))
         raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", fps, "-i", "-"]
         codec = [
@@ -67,8 +73,8 @@ class VideoWriter:
 
     @property
     def size(self) -> int:
-        """Of the file so far, nearly [bytes]."""
-        return self.path.stat().st_size if self.path.exists() else 0
+        """Of the pictures so far [bytes]; that of the file is known when ffmpeg has done."""
+        return self.frames * self._picture
 
     def add(self, pictures: Pictures) -> None:
         """Add pictures, (T, height, width, 3).
@@ -96,9 +102,13 @@ class VideoWriter:
         self._process.stderr.close()
 
     def abandon(self) -> None:
-        """Stop without finishing; what is there of the file is of no use."""
+        """Stop, whatever is still to be written; does nothing after `close`."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stderr):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
 
     def _fail(self, error: OSError | None) -> None:
         assert self._process.stderr is not None

@@ -29,7 +29,7 @@ from robolearn.data.exchange.lerobot.schema import (
     Schema,
 )
 from robolearn.data.exchange.lerobot.tables import TableWriter, from_numbers, from_pictures, write_tasks
-from robolearn.data.exchange.lerobot.video import VideoWriter
+from robolearn.data.exchange.lerobot.video import VideoWriter, check_size
 from robolearn.data.exchange.losses import Losses
 from robolearn.errors import InputError
 from robolearn.files import creating
@@ -41,8 +41,11 @@ DATA_PATH, EPISODES_PATH = f"data/{PLACE}.parquet", f"meta/episodes/{PLACE}.parq
 VIDEO_PATH = "videos/{video_key}/" + f"{PLACE}.mp4"
 SIDECAR = "meta/robolearn.parquet"
 
-DATA_BYTES, VIDEO_BYTES = 100 * 2**20, 200 * 2**20
-"""A file that has become larger than this is followed by another one."""
+DATA_BYTES = 100 * 2**20
+"""A table that has become larger than this is followed by another one."""
+
+VIDEO_BYTES = 4 * 2**30
+"""A video that has got more than this is followed by another one; H.264 makes some 200 MB of it."""
 
 CHUNK = 1000
 """Files in a folder."""
@@ -92,6 +95,7 @@ class _Writer:
         self._folder, self._losses = folder, losses
         self._contract = first.contract
         self._schema = Schema.of(first, video)
+        self._state = [f"observations/{channel.name}" for channel in first.contract.proprioception]
         self._rate = first.contract.control_rate
         self._tasks: dict[str, int] = {}
         self._episodes = self._frames = 0
@@ -103,6 +107,8 @@ class _Writer:
         self._video_shards: dict[str, _Shards] = {}
         self._videos: dict[str, VideoWriter] = {}
         if video:
+            for column in self._schema.pictures.values():
+                check_size(*column.shape[:2])
             for name, column in self._schema.pictures.items():
                 self._video_shards[name] = _Shards()
                 self._videos[name] = self._open_video(name, column)
@@ -113,16 +119,18 @@ class _Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._finish()
-        else:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
             for video in self._videos.values():
-                video.abandon()
+                video.abandon()  # if it was not closed
 
     # --- an episode ---------------------------------------------------------------------------------------
 
     def add(self, episode: Episode) -> None:
         """Write an episode: its frames, its row among the episodes, and what no frame can hold."""
+        self._roll()
         steps, number = len(episode), self._episodes
         task = self._tasks.setdefault(episode.task, len(self._tasks))
         columns, stats, rest = self._columns(episode)
@@ -165,26 +173,20 @@ class _Writer:
             }
         )
         self._episodes, self._frames = number + 1, self._frames + steps
-        self._roll()
 
     def _columns(
         self, episode: Episode
     ) -> tuple[dict[str, Any], dict[str, statistics.Stats], dict[str, Array]]:
         """The episode's columns but for bookkeeping, the pictures' statistics, and what no column holds."""
-        steps = len(episode)
+        steps, arrays = len(episode), episode.arrays()
         columns: dict[str, Any] = {}
         stats: dict[str, statistics.Stats] = {}
         rest: dict[str, Array] = {}
-        arrays = episode.arrays()
-        state = [f"observations/{channel.name}" for channel in self._contract.proprioception]
         for name, array in arrays.items():
-            column = self._schema.columns.get(name)
-            exact = array.dtype == np.float32 and array.dtype.isnative if name in state else False
-            if exact or (column is not None and column.holds(array)):
-                if len(array) > steps:
-                    rest[f"last/{name}"] = array[-1]
-            else:
+            if not self._holds(name, array):
                 rest[f"all/{name}"] = array
+            elif len(array) > steps:
+                rest[f"last/{name}"] = array[-1]
         for name, column in self._schema.columns.items():
             rows = arrays[name][:steps] if name in arrays else np.zeros((steps, *column.shape), column.dtype)
             rows = rows.astype(column.dtype, copy=False)
@@ -197,14 +199,22 @@ class _Writer:
                     columns[column.key] = from_pictures(rows)
             if name not in arrays:
                 self._losses.add(name, "zeros where an episode has none; robolearn reads that it has none")
-        if state:
-            columns[STATE] = np.concatenate([arrays[name][:steps] for name in state], 1).astype(np.float32)
+        if self._state:
+            readings = [arrays[name][:steps] for name in self._state]
+            columns[STATE] = np.concatenate(readings, 1).astype(np.float32)
         columns[ACTION] = learned_action(episode)
         last = np.arange(steps) == steps - 1
         columns[DONE] = last
         columns[TRUNCATED] = last & (not episode.outcome.terminated)
         columns[SUCCESS] = last & episode.outcome.success
         return columns, stats, rest
+
+    def _holds(self, name: str, array: Array) -> bool:
+        """Whether an array comes out of its column as it went in."""
+        if name in self._state:
+            return array.dtype == np.float32 and array.dtype.isnative
+        column = self._schema.columns.get(name)
+        return column is not None and column.holds(array)
 
     # --- files --------------------------------------------------------------------------------------------
 
@@ -255,7 +265,7 @@ class _Writer:
             "total_tasks": len(self._tasks),
             "chunks_size": CHUNK,
             "data_files_size_in_mb": DATA_BYTES // 2**20,
-            "video_files_size_in_mb": VIDEO_BYTES // 2**20,
+            "video_files_size_in_mb": VIDEO_BYTES // 20 // 2**20,
             "fps": rate,
             "splits": {"train": f"0:{self._episodes}"},
             "data_path": DATA_PATH,
