@@ -261,7 +261,8 @@ class _Steps:
         n, ticks = self._n, self._ticks
         if not self._recipe.labelled:
             nothing, unknown = np.zeros(n), np.full(n, np.nan)
-            return _Step(self._with_gripper(unknown, until), nothing, nothing, Source.OPERATOR, False, False)
+            action = self._with_gripper(unknown, None, until)
+            return _Step(action, nothing, nothing, Source.OPERATOR, False, False)
         mine, own = self._governed(self.begins[k], until), self._played.seen[k].asked
         if not mine.size:
             return None
@@ -280,7 +281,7 @@ class _Steps:
             return None
         acted = live and ticks.passing[last] and numbers
         return _Step(
-            self._with_gripper(np.mean(torques, axis=0), until),
+            self._with_gripper(np.mean(torques, axis=0), numbers[-1] if numbers else None, ticks.now[last]),
             ticks.torque[mine].mean(0) if live else np.zeros(n),
             sent.mean(0),
             self._played.asked[numbers[-1]].source if acted else Source.MONITOR,
@@ -296,12 +297,16 @@ class _Steps:
             first -= 1  # a stranger's torques may come seldom; the last one still holds
         return np.arange(first, stop)
 
-    def _with_gripper(self, torque: Array, until: int) -> Array:
-        """An action of a torque, with what the gripper was told last before a time; NaN if nothing was."""
+    def _with_gripper(self, torque: Array, number: int | None, time: int) -> Array:
+        """An action of a torque, with what its request told the gripper, or what that had been told by a time
+        (NaN: nothing)."""
         if not self._recipe.contract.action.gripper:
             return torque
-        place = int(np.searchsorted(self._grip_at, until)) - 1
-        return np.append(torque, self._grips[place] if place >= 0 else np.nan)
+        told = np.nan if number is None else self._played.asked[number].gripper
+        place = int(np.searchsorted(self._grip_at, time, "right")) - 1
+        if not np.isfinite(told) and place >= 0:
+            told = self._grips[place]
+        return np.append(torque, told)
 
     def _sent(self, times: NDArray[np.int64]) -> Array | None:
         """What was sent at ticks (m, n) [N·m]; None where the log does not tell."""
