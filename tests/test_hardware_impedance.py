@@ -78,6 +78,13 @@ def test_no_posture_swings_up_to_30_ms(stability: ModuleType, name: str) -> None
     assert (joint_by_joint[2:] > 1.0).all()
 
 
+@pytest.mark.parametrize("name", ["panda", "fr3"])
+def test_half_a_kilogram_displaces_no_joint_by_5_hundredths(stability: ModuleType, name: str) -> None:
+    way = stability.give_way(name, W, count=1500)
+    assert len(way) > 1000
+    assert 0.02 < way.max() < 0.05
+
+
 def test_all_modes_are_one(stability: ModuleType) -> None:
     """No posture is better or worse than another where there is no friction."""
     arm = load_arm("fr3")
