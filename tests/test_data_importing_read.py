@@ -251,7 +251,7 @@ def test_a_stop_of_the_monitor_is_in_the_record(tmp_path: Path) -> None:
     assert report.reason == "stopped"
     check_seen(deployed, episode, 0)
     assert episode.info["judged_by"] == "monitor"
-    assert not episode.outcome.terminated
+    assert episode.outcome.terminated
 
 
 # --- logs that are not as they should be ----------------------------------------------------------------

@@ -20,7 +20,7 @@ from robolearn.data.store import Mixture, Query, Store, Transitions
 from robolearn.errors import InputError
 from tests.small_episodes import other_contract, quick_folder, small_episode
 
-ENDS = ("success", "dropped", "time", "cut")
+ENDS = ("success", "dropped", "stopped", "time", "cut")
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Oracle:
         return self.step + self.ahead() == len(self.episode)
 
     def bootstrap(self) -> float:
-        ended = self.over() and self.episode.outcome.reason not in ("time", "cut", "stopped")
+        ended = self.over() and self.episode.outcome.reason not in ("time", "cut")
         return 0.0 if ended else self.discount ** self.ahead()
 
     def window(self, name: str, step: int, length: int) -> np.ndarray:

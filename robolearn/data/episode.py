@@ -45,9 +45,10 @@ class Source(IntEnum):
     """The safety monitor, holding or stopping the arm."""
 
 
-TRUNCATED = ("time", "cut", "stopped")
-"""Reasons of an end that is no end of the task: out of time, cut off, called off by a person. What would have
-followed is unknown, so values go on from the last observation. Any other reason ends the task."""
+TRUNCATED = ("time", "cut")
+"""Reasons of an end that is no end of the task: out of time, or the record ends. What would have followed is
+unknown, so values go on from the last observation. Any other reason ends the task: success, a failure, and
+being stopped by the monitor or by a person: whoever is stopped has failed."""
 
 
 @dataclass(frozen=True)
