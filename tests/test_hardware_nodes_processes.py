@@ -110,6 +110,7 @@ def test_from_shadow_to_the_death_of_the_monitor(wire: Wire, processes: Processe
     before, during = wire.state, len(wire.commands)
     wait(lambda: len(wire.commands) > during + 20, 5.0, "the watchdog goes on publishing")
     assert np.abs(wire.state.position[:7] - before.position[:7]).max() < 0.05
+    assert np.abs(wire.state.velocity[:7]).max() < 0.02
 
     # asked to end, it first sees to it that the arm is inactive
     processes.signal("watchdog", signal.SIGINT)
