@@ -158,6 +158,23 @@ def test_a_scattered_start_is_another_one_and_determined_by_the_seed(env: Manipu
     assert np.abs(first.observations["q"][0] - usual.observations["q"][0]).max() > 0.05
 
 
+def test_a_clean_episode_of_a_rich_configuration_is_one_of_the_clean_configuration(
+    env: ManipulationEnv,
+) -> None:
+    rich = make("peg-insertion", {**STATE, "randomisation": "rich"})
+    try:
+        clean = run_episode(rich, spec(steps=3, clean=True), None)
+        usual = run_episode(rich, spec(steps=3), None)
+    finally:
+        rich.close()
+    plain = run_episode(env, spec(steps=3), None)
+    assert clean.info == plain.info
+    for name, array in plain.arrays().items():
+        np.testing.assert_array_equal(clean.arrays()[name], array)
+    assert not np.any(clean.info["joint_friction"])
+    assert np.any(usual.info["joint_friction"])  # the next episode is rich again
+
+
 def test_the_teacher_and_noise_want_torque_actions() -> None:
     env = make("peg-insertion", {**STATE, "action": "pose"})
     for options in (

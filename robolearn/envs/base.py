@@ -155,14 +155,17 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
 
         With the option "scattered" the arm begins somewhere on the way to the goal, moving, in place of where
         the task begins: many short episodes from there show a learner more of the world than few long ones.
+        With the option "clean" it has the conditions of the clean tier, whatever the configuration says.
 
         Raises:
             InputError: an option that is not known.
         """
         super().reset(seed=seed)
         for option in options or {}:
-            choose("option of reset", option, ("scattered",))
+            choose("option of reset", option, ("scattered", "clean"))
         self.scattered = bool((options or {}).get("scattered", False))
+        clean = bool((options or {}).get("clean", False))
+        self.randomisation = tier("clean" if clean else self.config.randomisation)
         self.scene = self._scene_for(self.scene_key())
         model, data, path = self.model, self.data, self.scene.path
         self.sampled = self.randomisation.sample(self.np_random, self.arm.n, tuple(self.views))

@@ -39,6 +39,8 @@ class GuidedConfig:
         scattered: short episodes from scattered starts for each whole one: few frames from many places
             generalise where many frames from few places are learnt by heart.
         scattered_steps: length of a short episode.
+        clean_start: share of the training in which episodes under clean conditions are mixed in, ever fewer:
+            where a picture's clutter hides what matters, it is learned sooner without the clutter.
         recolour: share of a batch whose colour channels are swapped, so that a thing is known by its shape
             and not by its hue.
         batch: observations in a gradient step.
@@ -59,6 +61,7 @@ class GuidedConfig:
     free_share: float = 0.3
     scattered: int = 20
     scattered_steps: int = 4
+    clean_start: float = 0.4
     recolour: float = 0.5
     batch: int = 64
     learning_rate: float = 2e-3
@@ -74,7 +77,7 @@ class GuidedConfig:
         for name in ("noise", "policy_noise", "state_weight", "gripper_weight"):
             checks.number(name, getattr(self, name), low=0.0)
         checks.number("learning_rate", self.learning_rate, above=0.0)
-        for name in ("teacher_share", "free_share", "recolour", "average"):
+        for name in ("teacher_share", "free_share", "clean_start", "recolour", "average"):
             checks.share(name, getattr(self, name))
         if self.average == 1.0:
             raise InputError(

@@ -18,15 +18,20 @@ def first_seed(config: TrainConfig) -> int:
     return FIRST_TRAINING_SEED * (config.seed + 1)
 
 
-def episode_wanted(config: TrainConfig, problem: Problem, number: int, acting: str | None) -> EpisodeSpec:
+def episode_wanted(
+    config: TrainConfig, problem: Problem, number: int, acting: str | None, progress: float
+) -> EpisodeSpec:
     """What a collector is asked for as episode `number` of a training, with the policy `acting` if any.
 
     Whole episodes are mixed with short ones from scattered starts. A policy is left alone in a share of the
-    whole ones; otherwise the teacher acts in between.
+    whole ones; otherwise the teacher acts in between. At first many are under clean conditions, but for those
+    that a policy is left alone in, by which it is judged.
     """
     learning, seed = config.learning, first_seed(config) + number
+    rng = np.random.default_rng([seed, 2])
     short = number % (learning.scattered + 1) != 0
-    alone = not short and np.random.default_rng([seed, 2]).random() < learning.free_share
+    alone = not short and rng.random() < learning.free_share
+    clean = not alone and progress < rng.random() * learning.clean_start
     return EpisodeSpec(
         config.task,
         problem.collected,
@@ -36,6 +41,7 @@ def episode_wanted(config: TrainConfig, problem: Problem, number: int, acting: s
         noise=learning.noise if acting is None else learning.policy_noise,
         labels=True,
         scattered=short,
+        clean=clean,
         steps=learning.scattered_steps if short else None,
     )
 

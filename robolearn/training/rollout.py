@@ -46,6 +46,7 @@ class EpisodeSpec:
         exploration: the same of a torque that whoever acts adds by itself: it is part of what is requested.
         labels: whether to record what the teacher would have done.
         scattered: whether to begin somewhere on the way (see `ManipulationEnv.reset`).
+        clean: whether to run it under the conditions of the clean tier, whatever `changes` say.
         steps: the episode is cut off after so many, with the reason "cut"; None lets it end by itself.
 
     Raises:
@@ -61,6 +62,7 @@ class EpisodeSpec:
     exploration: float = 0.0
     labels: bool = False
     scattered: bool = False
+    clean: bool = False
     steps: int | None = None
 
     def __post_init__(self) -> None:
@@ -97,7 +99,8 @@ def run_episode(env: ManipulationEnv, spec: EpisodeSpec, actor: Actor | None) ->
         kind = env.config.action
         raise InputError(f"the teacher and the noise speak torques, but action is {kind!r}: choose 'torque'")
     rng = np.random.default_rng([spec.seed, 1])
-    observation, _ = env.reset(seed=spec.seed, options={"scattered": spec.scattered})
+    options = {"scattered": spec.scattered, "clean": spec.clean}
+    observation, _ = env.reset(seed=spec.seed, options=options)
     if actor is not None:
         actor.reset()
     taught = actor is None or bool(rng.random() < spec.teacher_share)

@@ -177,7 +177,7 @@ def learn(
                 # keep the collectors busy: first with the disturbed teacher, then with the latest policy
                 while pool.pending < AHEAD * config.collectors:
                     acting = snapshots.latest if held + pool.pending >= learning.demonstrations else None
-                    pool.submit(episode_wanted(config, problem, tally.asked, acting))
+                    pool.submit(episode_wanted(config, problem, tally.asked, acting, clock.share))
                     snapshots.taken(acting)
                     tally.asked += 1
 
