@@ -72,7 +72,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": config.control_rate}
         self.arm: ArmProfile = load_arm(config.arm)
-        self.randomisation = tier(config.randomisation)
+        self.usual_randomisation = tier(config.randomisation)  # of episodes that are not asked to be clean
+        self.randomisation = self.usual_randomisation
         self.physics_rate = (
             self.natural_physics_rate() if config.physics_rate is None else config.physics_rate
         )
@@ -165,7 +166,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
             choose("option of reset", option, ("scattered", "clean"))
         self.scattered = bool((options or {}).get("scattered", False))
         clean = bool((options or {}).get("clean", False))
-        self.randomisation = tier("clean" if clean else self.config.randomisation)
+        self.randomisation = tier("clean") if clean else self.usual_randomisation
         self.scene = self._scene_for(self.scene_key())
         model, data, path = self.model, self.data, self.scene.path
         self.sampled = self.randomisation.sample(self.np_random, self.arm.n, tuple(self.views))
