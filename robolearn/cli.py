@@ -163,6 +163,14 @@ def gate(arguments: list[str]) -> int:
 
 
 @command
+def improve(arguments: list[str]) -> int:
+    """Deploy a policy, learn from what was logged, let the better one take its place, and again."""
+    from robolearn.improving.improve_command import run_improve
+
+    return run_improve(arguments)
+
+
+@command
 def registry(arguments: list[str]) -> int:
     """Keep policies by their hash, and say which of them may run autonomously; roll back in one command."""
     from robolearn.improving.registry_command import run_registry

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -80,17 +80,6 @@ def deploy(
         found[session.directory] = runs
         tell(runs)
     return [run for session in sessions for run in found[session.directory]]
-
-
-def logs_of(sessions: Iterable[Session]) -> list[Path]:
-    """The sessions' logs, in order."""
-    return [session.directory for session in sessions]
-
-
-def discard_logs(sessions: Iterable[Session]) -> None:
-    """Delete the logs of sessions; what they say stays."""
-    for session in sessions:
-        shutil.rmtree(session.directory, ignore_errors=True)
 
 
 def _run(session: Session, ros: bool, keep: bool) -> list[Run]:
