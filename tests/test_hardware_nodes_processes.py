@@ -63,7 +63,12 @@ def bring_up(wire: Wire, processes: Processes) -> None:
 
 
 def enable(wire: Wire) -> None:
+    """Call again where a joint state has just been late, as it may be on a busy machine."""
     answer = wire.set(f"{MONITOR}/enable", True)
+    deadline = time.monotonic() + 10.0
+    while not answer.success and "state_late" in answer.message and time.monotonic() < deadline:
+        time.sleep(0.05)
+        answer = wire.set(f"{MONITOR}/enable", True)
     assert answer.success, answer.message
     wait(lambda: wire.status.authority == "assisted", 5.0, "authority is assisted")
 
@@ -86,13 +91,12 @@ def test_from_shadow_to_the_death_of_the_monitor(wire: Wire, processes: Processe
     enable(wire)
     wait(lambda: len(wire.commands) > 50, 10.0, "torques are sent")
     wire.request = 1000.0 * np.where(np.arange(7) % 2, 1.0, -1.0)
-    time.sleep(0.1)
+    wait(lambda: np.abs(wire.commands[-1][1]).max() > 3.0, 10.0, "torques grow")
     wire.request = np.zeros(7)
     time.sleep(0.5)
     wait(lambda: np.abs(wire.state.velocity[:7]).max() < 0.05, 10.0, "the arm is at rest")
     sent = np.array([torque for _, torque in wire.commands])
     assert np.isfinite(sent).all()
-    assert np.abs(sent).max() > 1.0
     assert (np.abs(sent) <= arm.tau_max).all()
 
     # the monitor dies: the watchdog takes the arm
