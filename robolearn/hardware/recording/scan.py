@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 from mcap.data_stream import ReadDataStream
+from mcap.exceptions import EndOfFile
 from mcap.opcode import Opcode
 from mcap.records import Channel, Chunk, Schema
 from mcap.stream_reader import get_chunk_data_stream
@@ -152,22 +153,31 @@ def _walk(file: BinaryIO, size: int, found: LogFile) -> None:
         if op == 0:
             found._lose(size - position, "from some place on the file holds no records")
             return
-        if op == Opcode.CHUNK:
-            found.blocks.append(_chunk(file, position))
-        elif op == Opcode.MESSAGE_INDEX and found.blocks:
-            channel, times = _index(file.read(length))
-            found.blocks[-1].times[channel] = times
-        elif op == Opcode.MESSAGE:
-            _extend_run(found, position, end, _raw_message(file.read(length)))
-        elif op in (Opcode.SCHEMA, Opcode.CHANNEL):
-            _declare(found, op, file.read(length))
-        elif op == Opcode.FOOTER:
+        if op == Opcode.FOOTER:
             found.whole = file.read(length + len(MAGIC))[length:] == MAGIC
             if not found.whole:
                 found._lose(size - end, "the file was cut in its last bytes")
             return
+        try:
+            _take(file, found, op, position, end)
+        except (ValueError, struct.error, EndOfFile) as error:
+            found._lose(end - position, f"a record, {_name(op)}, is damaged: {error}")
         position = end
     found._lose(0, "the file was cut: it has no end")
+
+
+def _take(file: BinaryIO, found: LogFile, op: int, position: int, end: int) -> None:
+    """Note a record from `position` to `end`; `file` stands behind its head."""
+    length = end - position - _HEAD.size
+    if op == Opcode.CHUNK:
+        found.blocks.append(_chunk(file, position))
+    elif op == Opcode.MESSAGE_INDEX and found.blocks:
+        channel, times = _index(file.read(length))
+        found.blocks[-1].times[channel] = times
+    elif op == Opcode.MESSAGE:
+        _extend_run(found, position, end, _raw_message(file.read(length)))
+    elif op in (Opcode.SCHEMA, Opcode.CHANNEL):
+        _declare(found, op, file.read(length))
 
 
 def _look_inside(file: BinaryIO, found: LogFile) -> None:
