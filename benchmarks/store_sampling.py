@@ -2,8 +2,8 @@
 
 A store is filled with episodes of a seven-joint arm with two 64x64 cameras. A sample is a transition: two
 pictures and four readings before it, the same after it, and its action. The raw memory map copies these rows
-out of `np.memmap` by a list of row numbers and does nothing else: no store can do better. All are measured in
-turn, several times; the table has the medians.
+out of `np.memmap` by a list of row numbers and does nothing else. All are measured in turn, several times, by
+the process's CPU time, with the files in memory; the table has the medians. Writing is measured by the clock.
 
     python benchmarks/store_sampling.py
     python benchmarks/store_sampling.py --steps 200000 --batch 1024 --json
@@ -44,7 +44,7 @@ class Options:
     Attributes:
         steps: transitions in the store; 30000 take 0.8 GB.
         batch: transitions in a batch.
-        seconds: of each measurement; there are five of each.
+        seconds: CPU time of each measurement; there are five of each [s].
         folder: where the store is made and removed again; a temporary folder if not given.
         json: print the table as JSON.
     """
@@ -174,9 +174,9 @@ def lerobot(store: Store, folder: Path, batch: int) -> Draw:
 
 
 def speed(draw: Draw, batch: int, seconds: float, rng: np.random.Generator) -> float:
-    """Samples a second."""
-    count, begin = 0, time.perf_counter()
-    while (spent := time.perf_counter() - begin) < seconds:
+    """Samples a second of CPU time."""
+    count, begin = 0, time.process_time()
+    while (spent := time.process_time() - begin) < seconds:
         draw(rng)
         count += batch
     return count / spent
