@@ -70,5 +70,5 @@ def test_rows_come_back_by_their_numbers(
         assert np.array_equal(room, expected[pairs])
         files = [np.load(shard_path(folder, shard, kind)) for shard in range(-(-stop // per_shard))]
         assert np.array_equal(np.concatenate(files), expected)
-        with pytest.raises(InputError, match="is missing|is damaged"):
+        with pytest.raises(InputError, match=r"is missing|is damaged"):
             reader.take(np.array([stop]))
