@@ -267,8 +267,8 @@ class _Steps:
         if not mine.size:
             return None
         altered, last, asked = bool(ticks.altered[mine].any()), mine[-1], ticks.asked[mine]
-        if ticks.passing[last] and own is None and len(np.unique(asked[asked >= 0])) > 1:
-            mine = mine[asked >= 0]
+        if ticks.passing[last] and own is None and self._streams(asked[-1]):
+            mine = mine[[self._streams(number) for number in asked]]
         elif ticks.passing[last] and (asked == own).any():
             mine = mine[asked == own][-1:]
         else:
@@ -288,6 +288,11 @@ class _Steps:
             altered,
             live,
         )
+
+    def _streams(self, number: int) -> bool:
+        """Whether a request is one of many that answer no observation of their own."""
+        answers = self._recipe.answers and self._played.asked[number].source is self._recipe.source
+        return number >= 0 and not answers
 
     def _governed(self, begin: int, until: int) -> NDArray[np.int64]:
         """The ticks in [begin, until)."""
