@@ -26,6 +26,9 @@ from robolearn.hardware.recording import topics
 from robolearn.hardware.station import Station, load_station, save_station
 from robolearn.hardware.wire import Heartbeat, MonitorStatus, TorqueRequest
 
+PATIENCE = 5.0
+"""Time for the answer to a call [s]; compiling a scene takes seconds."""
+
 _DOMAINS = count(os.getpid() % 80)
 
 
@@ -74,6 +77,7 @@ class Wire:
         self.state: Any = None
         self.request: np.ndarray | None = None
         """What is asked for at 50 Hz (n,) [N·m], on top of a damper; None asks for nothing."""
+        self._clients: dict[str, Any] = {}
         self._background = BackgroundNode("test", domain=self.domain)
         self.node = node = self._background.node
         listen = node.create_subscription
@@ -117,12 +121,20 @@ class Wire:
         self._requests.publish(convert.torque_message(request))
 
     def call(self, kind: Any, service: str, timeout: float = 30.0, **fields: Any) -> Any:
-        """Call a service; its response."""
-        client = self.node.create_client(kind, service)
+        """Call a service; its response. One that does not come is asked for again, as a person would."""
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        client = self._clients[service]
         assert client.wait_for_service(timeout), f"nobody serves {service}"
-        future = client.call_async(kind.Request(**fields))
-        wait(future.done, timeout, service)
-        return future.result()
+        deadline = time.monotonic() + timeout
+        while True:
+            future = client.call_async(kind.Request(**fields))
+            again = time.monotonic() + PATIENCE
+            while not future.done() and time.monotonic() < again:
+                time.sleep(0.01)
+            if future.done():
+                return future.result()
+            assert time.monotonic() < deadline, f"no answer within {timeout:g} s: {service}"
 
     def trigger(self, service: str) -> Any:
         return self.call(Trigger, service)
