@@ -110,7 +110,7 @@ def strangers(path: Path) -> None:
             group["actions"] = np.full((5, 3), 0.25 * number)
             group["obs/front"] = np.zeros((5, 32, 48, 3), np.uint8)
             group["obs/proprioception"] = np.arange(15.0).reshape(5, 3)
-        file["data"].attrs["env_args"] = json.dumps({"env_name": "Lift", "env_type": 1, "env_kwargs": {}})
+        file["data"].attrs["env_args"] = json.dumps({"env_name": "Lift", "type": 1, "env_kwargs": {}})
 
 
 def test_what_a_stranger_does_not_say_is_asked_for(folder: Path, capsys: Any) -> None:

@@ -209,7 +209,7 @@ def test_somebody_must_say_the_rate() -> None:
     losses = Losses()
     assert Adoption("a", None, Told(rate=5), losses).episode(recording()).contract.control_rate == 5
     assert Adoption("a", None, Told(contract=OURS), losses).episode(recording()).stamps[1] == 0.05
-    with pytest.raises(InputError, match=r"rate is 30 Hz in the dataset, 20\.0 in the contract"):
+    with pytest.raises(InputError, match="is said to be 30 Hz by the dataset, 20 Hz by the contract"):
         Adoption("a", 30, Told(contract=OURS), losses)
 
 

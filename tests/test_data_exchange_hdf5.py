@@ -61,7 +61,7 @@ def strangers_robomimic(path: Path, next_obs: bool) -> dict[str, np.ndarray]:
             for name in ("agentview_image", "robot0_joint_pos") if next_obs else ():
                 group[f"next_obs/{name}"] = np.roll(arrays[f"obs/{name}"], -1, 0)
         kwargs = {"control_freq": 20, "robots": ["Panda"]}
-        told = {"env_name": "Lift", "env_type": 1, "env_kwargs": kwargs}
+        told = {"env_name": "Lift", "type": 1, "env_kwargs": kwargs}
         file["data"].attrs["env_args"] = json.dumps(told)
     return arrays
 

@@ -230,6 +230,9 @@ def test_robomimic_opens_ours(robomimic: Any, tmp_path: Path) -> None:
             np.testing.assert_allclose(item["actions"], action[step : step + 2], rtol=1e-6)
             np.testing.assert_allclose(item["rewards"], episode.reward[step : step + 2], rtol=1e-6)
         index += len(episode)
+    from robomimic.utils.file_utils import get_env_metadata_from_dataset
+
+    assert get_env_metadata_from_dataset(str(tmp_path / "d.hdf5"))["env_name"] == "grasp"
     successful = sequences(tmp_path / "d.hdf5", filter_by_attribute="successful")
     assert successful.demos == ["demo_0"]
 

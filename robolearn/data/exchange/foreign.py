@@ -92,13 +92,15 @@ class Adoption:
     def __init__(self, arm: str, rate: float | None, told: Told, losses: Losses) -> None:
         self._arm, self._told, self._losses = arm, told, losses
         self._contract = told.contract
-        said = [told.rate, rate, told.contract.control_rate if told.contract else None]
-        rates = [value for value in said if value is not None]
+        contract = None if told.contract is None else told.contract.control_rate
+        said = {"the dataset": rate, "--rate": told.rate, "the contract": contract}
+        rates = {who: value for who, value in said.items() if value is not None}
         if not rates:
             raise InputError("the dataset does not say the rate of its actions: give it (--rate HZ)")
-        self._rate = rates[0]
-        if any(not math.isclose(self._rate, other, rel_tol=1e-6) for other in rates):
-            raise InputError(f"the actions' rate is {rate} Hz in the dataset, {said[2]} in the contract")
+        self._rate = next(iter(rates.values()))
+        if any(not math.isclose(self._rate, other, rel_tol=1e-6) for other in rates.values()):
+            words = ", ".join(f"{value:g} Hz by {who}" for who, value in rates.items())
+            raise InputError(f"the rate of the actions is said to be {words}")
 
     def episode(self, recording: Recording) -> Episode:
         """The recording as an episode.

@@ -3,7 +3,7 @@
 Observations have T + 1 rows and everything else T, as ours. The format's own columns hold observations,
 actions (what was sent, see `learned_action`), rewards and ends; requested, filtered and sent torques, stamps,
 sources and terms of the reward stand in `infos`, and the header beside them. Pictures are raw
-(`jpeg_encoding: false`), which Minari 0.5.4 was the first to read.
+(`jpeg_encoding: false`), for JPEG changes pixels.
 
 Minari: https://minari.farama.org/main/content/dataset_standards/
 """

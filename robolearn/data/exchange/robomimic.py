@@ -77,7 +77,7 @@ def _describe(data: h5py.Group, episode: Episode) -> None:
     """What holds for the whole file: the environment, and what the numbers of an action are."""
     contract = episode.contract
     kwargs = {"control_freq": contract.control_rate}
-    data.attrs["env_args"] = json.dumps({"env_name": episode.task, "env_type": GYM, "env_kwargs": kwargs})
+    data.attrs["env_args"] = json.dumps({"env_name": episode.task, "type": GYM, "env_kwargs": kwargs})
     data.attrs["action_names"] = json.dumps(action_names(contract))
     data.attrs["action_scale"] = action_scale(contract)
 
