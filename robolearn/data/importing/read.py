@@ -14,7 +14,8 @@ from robolearn.data.importing.bag import Bag, open_bag
 from robolearn.data.importing.events import events
 from robolearn.data.importing.recipe import Job
 from robolearn.data.importing.replay import Played, play
-from robolearn.data.importing.steps import Part, Ticks, interventions, parts_of, ticks_of
+from robolearn.data.importing.steps import Part, parts_of
+from robolearn.data.importing.ticks import Ticks, interventions, ticks_of
 from robolearn.errors import InputError
 from robolearn.hardware.wire import SECOND
 
