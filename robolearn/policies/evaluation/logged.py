@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from robolearn.data.store.manifest import EpisodeRow
 from robolearn.data.store.sampling import Transitions
 from robolearn.data.store.store import Store
-from robolearn.errors import InputError
+from robolearn.errors import InputError, choose
 from robolearn.policies.visuomotor import Visuomotor
 
 Array = NDArray[Any]
@@ -87,6 +87,8 @@ def read_logged(
     episodes: Sequence[EpisodeRow],
     eyes: Sequence[Visuomotor],
     policies: Mapping[str, Visuomotor],
+    *,
+    readings: Sequence[str] = (),
     discount: float = 0.99,
 ) -> tuple[Logged, dict[str, Floats]]:
     """Read episodes of a store, and what some policies would have done at every observation.
@@ -94,8 +96,9 @@ def read_logged(
     Args:
         store: the store.
         episodes: which of them.
-        eyes: networks whose image points, readings and predicted states, side by side, are the features.
+        eyes: networks whose image points, readings and predicted states, side by side, are features.
         policies: by name.
+        readings: observations that are features as they are: the privileged "state" of a simulated episode.
         discount: of rewards, a step.
 
     Returns:
@@ -110,14 +113,16 @@ def read_logged(
     networks = {id(network): network for network in (*eyes, *policies.values())}
     seen: dict[int, list[Floats]] = {key: [] for key in networks}
     done: dict[int, list[Floats]] = {key: [] for key in networks}
+    read: list[Floats] = []
     for row in episodes:
         observations = store.load(row).observations
         for key, network in networks.items():
             features, action = look(network, observations)
             seen[key].append(features)
             done[key].append(action)
+        read.append(_read(observations, readings, row.steps + 1))
 
-    features = np.concatenate([np.concatenate(seen[id(network)]) for network in eyes], 1)
+    features = np.concatenate([*(np.concatenate(seen[id(eye)]) for eye in eyes), np.concatenate(read)], 1)
     features = (features - features.mean(0)) / np.maximum(features.std(0), SMALLEST)
     mean, scale = batch.action.mean(0), np.maximum(batch.action.std(0), SMALLEST)
     mean[-1], scale[-1] = 0.0, 1.0
@@ -136,6 +141,12 @@ def read_logged(
     )
     proposed = {name: np.concatenate(done[id(network)]) for name, network in policies.items()}
     return logged, {name: logged.scaled(action) for name, action in proposed.items()}
+
+
+def _read(observations: Mapping[str, Array], readings: Sequence[str], rows: int) -> Floats:
+    """Some observations of an episode side by side, (rows, r)."""
+    parts = [observations[choose("observation", name, observations)] for name in readings]
+    return np.concatenate([np.zeros((rows, 0)), *parts], 1).astype(np.float32)
 
 
 def _out_of_time(episodes: Sequence[EpisodeRow], steps: Indices) -> NDArray[np.bool_]:
