@@ -123,14 +123,22 @@ def test_what_a_stranger_does_not_say_is_asked_for(folder: Path, capsys: Any) ->
     ):
         assert import_set(folder, *more) == 2
         assert message in capsys.readouterr().err
+    for words, message in (
+        (["x"], "'x' must have the form OLD=NEW"),
+        (["x=y"], "unknown observation to rename 'x'"),
+    ):
+        assert import_set(folder, "--rate", "10", "--success", "yes", "--rename", *words) == 2
+        assert message in capsys.readouterr().err
     assert not (folder / "new").exists()  # nothing is made for a dataset that gives nothing
-    assert import_set(folder, "--rate", "10", "--success", "yes", "--source", "teacher") == 0
+    words = ("--success", "yes", "--source", "teacher", "--rename", "front=far", "proprioception=joints")
+    assert import_set(folder, "--rate", "10", *words) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"{folder / 'new'}: 3 episodes added, 0 there already"
     assert "lost  reward: zeros: the dataset has none (3 episodes)" in out
     with Store.open(folder / "new") as opened:
         rows = opened.episodes()
         assert [row.origin for row in rows] == ["set"] * 3
+        assert set(opened.load(rows[0]).observations) == {"far", "joints"}
         assert opened.load(rows[2]).requested[0].tolist() == [0.5] * 3
         assert (opened.load(rows[0]).source == 1).all()
 

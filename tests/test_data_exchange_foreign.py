@@ -157,6 +157,22 @@ def test_a_channel_may_have_an_observation_of_its_own() -> None:
         adopt(found, contract=OURS)
 
 
+def test_observations_may_get_the_contracts_names() -> None:
+    found = recording(names={"arm.positions": ["elbow", "shoulder"]})
+    lump = found.observations.pop(LUMP)
+    found.observations |= {"arm.positions": lump[:, :2], "width": lump[:, 2]}
+    found.observations["laptop"] = found.observations.pop("front")
+    episode, _ = adopt(found, contract=OURS, rename={"arm_positions": "q", "laptop": "front"})
+    assert (episode.observations["q"] == lump[:, [1, 0]]).all()
+    assert set(episode.observations) == {"front", "q", "width", "phase"}
+    with pytest.raises(
+        InputError, match=r"unknown observation to rename 'lap' .*: choose one of phase, arm_positions"
+    ):
+        adopt(found, rename={"lap": "front"})
+    with pytest.raises(InputError, match="two of its observations are called 'width'"):
+        adopt(found, rename={"laptop": "width"})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

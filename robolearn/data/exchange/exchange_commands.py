@@ -24,6 +24,10 @@ StorePath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="STORE")
 DatasetPath = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATASET")]
 Format = Literal["lerobot", "robomimic", "minari"]
 
+Renames = Annotated[
+    tuple[tuple[str, ...], ...], tyro.conf.arg(metavar="OLD=NEW ..."), tyro.conf.UseAppendAction
+]
+
 PROVENANCE = "provenance"
 """Key in an exported episode's info of what the store tells about it, so that another store can tell it."""
 
@@ -87,6 +91,7 @@ def run_import_dataset(
     success: Literal["yes", "no"] | None = None,
     rate: float | None = None,
     source: Literal["policy", "teacher", "operator"] = "operator",
+    rename: Renames = (),
     json: bool = False,
 ) -> int:
     """Bring the episodes of a dataset in another format into a store; none is added twice.
@@ -102,6 +107,7 @@ def run_import_dataset(
         success: how all episodes ended, where the dataset does not say.
         rate: of the actions [Hz].
         source: who chose the actions.
+        rename: what the contract calls an observation, such as agentview_image=front.
         json: print what was done as JSON.
     """
     if bundle is not None and contract is not None:
@@ -111,6 +117,7 @@ def run_import_dataset(
         success=None if success is None else success == "yes",
         rate=rate,
         source=Source[source.upper()],
+        rename=dict(_pair(word) for words in rename for word in words),
     )
     found = open_dataset(format, dataset, told)
     episodes = _begun(iter(found), dataset)
@@ -123,6 +130,13 @@ def run_import_dataset(
         print(f"{to}: {added} episodes added, {there} there already")
         show(losses)
     return 0
+
+
+def _pair(word: str) -> tuple[str, str]:
+    old, _, new = word.partition("=")
+    if not old or not new:
+        raise InputError(f"--rename {word!r} must have the form OLD=NEW")
+    return old, new
 
 
 def _begun(episodes: Iterator[Episode], dataset: Path) -> Iterator[Episode]:

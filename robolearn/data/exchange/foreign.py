@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from robolearn.contract import Action, Camera, Channel, Contract
 from robolearn.data.episode import Episode, Outcome, Source
 from robolearn.data.exchange.losses import Losses
-from robolearn.errors import InputError
+from robolearn.errors import InputError, choose
 
 Array = NDArray[Any]
 
@@ -39,12 +39,14 @@ class Told:
         success: how all episodes ended; None takes the dataset's word.
         rate: the rate of the actions [Hz]; None takes the dataset's word.
         source: who chose the actions.
+        rename: observations by the dataset's name, and what they are to be called.
     """
 
     contract: Contract | None = None
     success: bool | None = None
     rate: float | None = None
     source: Source = Source.OPERATOR
+    rename: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -159,15 +161,20 @@ class Adoption:
     def _plain(self, recording: Recording) -> Recording:
         """The recording with names as ours are, and without observations that are no numbers."""
         found: dict[str, Array] = {}
+        names = {"actions": recording.names.get("actions", [])}
+        there = [valid_name(name) for name in recording.observations]
+        for old in self._told.rename:
+            choose("observation to rename", old, there)
         for name, array in recording.observations.items():
             plain = valid_name(name)
+            plain = self._told.rename.get(plain, plain)
             if plain in found:
                 raise InputError(f"two of its observations are called {plain!r}, as far as letters go")
             if array.dtype.kind in "buif":
-                found[plain] = array
+                found[plain], names[plain] = array, recording.names.get(name, [])
             else:
                 self._losses.add(plain, "left out: it holds no numbers")
-        return replace(recording, observations=found)
+        return replace(recording, observations=found, names=names)
 
     # --- the contract -------------------------------------------------------------------------------------
 

@@ -27,7 +27,9 @@ def opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r") as file:
             yield file
-    except (OSError, RuntimeError, KeyError) as error:  # h5py raises each of them for damaged files
+    except InputError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError) as error:  # h5py raises each for damaged files
         raise InputError(f"{path} is no HDF5 file, or it is damaged: {error}") from error
 
 

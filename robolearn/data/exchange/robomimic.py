@@ -133,7 +133,7 @@ class Dataset:
             self._demos = sorted(data, key=lambda name: int(name[5:]))
             try:
                 self._environment = checks.mapping("env_args", json.loads(data.attrs.get("env_args", "{}")))
-            except ValueError as error:
+            except (TypeError, ValueError) as error:
                 raise InputError(f"{path}: env_args of 'data' is no JSON: {error}") from error
 
     def __len__(self) -> int:
