@@ -189,6 +189,9 @@ def test_weights_decide_and_may_be_updated(store: Store):
     transitions.set_weights(np.array([0.0, 1.0]), np.array([5, 16]))
     assert set(transitions.batch(100, np.random.default_rng(0)).index) == {2, 16}
     assert np.flatnonzero(transitions.weights).tolist() == [2, 16]
+    with pytest.raises(InputError, match="all weights are 0"):
+        transitions.set_weights(np.zeros(2), np.array([2, 16]))
+    assert np.flatnonzero(transitions.weights).tolist() == [2, 16]
 
 
 def test_importance_weights_undo_the_drawing(store: Store):

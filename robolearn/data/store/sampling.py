@@ -7,95 +7,19 @@ is drawn together ever crosses an episode's boundary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, TypeVar
+from dataclasses import fields
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robolearn import checks
+from robolearn.data.store.batches import Array, Floats, Indices, SequenceBatch, TransitionBatch
 from robolearn.data.store.layout import gaps_between
 from robolearn.data.store.manifest import EpisodeRow
 from robolearn.data.store.store import Store
 from robolearn.data.store.sumtree import SumTree
 from robolearn.errors import InputError, choose
-
-Array = NDArray[Any]
-Floats = NDArray[np.float32]
-Indices = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class TransitionBatch:
-    """B transitions of up to n steps.
-
-    Attributes:
-        observation: what the policy saw, by name: pictures uint8 (B, height, width, 3), readings float32
-            (B, size); (B, w, ...), oldest first, for names that have a window of w.
-        action: what was sent, (B, a): torques, gravity excluded [N·m], and the gripper's target.
-        requested: what was asked for, (B, a); where that was no number, what was sent.
-        altered: whether the two differ at the end of the step: a request that the arm did not get, (B,).
-        reward: discounted sum of these steps' rewards, (B,): 1 for the last action of a success, else 0.
-        bootstrap: what the value of `next_observation` counts: discount^k after k steps, 0 where the task
-            ended, (B,).
-        next_observation: what followed the last of the steps.
-        next_action: what was sent then, (B, a); zeros where the episode was over.
-        followed: whether anything was sent then, (B,).
-        outcome: discounted sum of the rewards from this step to the episode's end, (B,).
-        weight: importance weight, (B,); 1 unless the batch was drawn with a correction.
-        index: of the transitions in their source, (B,), for `set_weights`.
-    """
-
-    observation: dict[str, Array]
-    action: Floats
-    requested: Floats
-    altered: NDArray[np.bool_]
-    reward: Floats
-    bootstrap: Floats
-    next_observation: dict[str, Array]
-    next_action: Floats
-    followed: NDArray[np.bool_]
-    outcome: Floats
-    weight: Floats
-    index: Indices
-
-
-@dataclass(frozen=True, eq=False)
-class SequenceBatch:
-    """B runs of up to L single steps, padded behind with their last observation and with zeros.
-
-    Attributes:
-        observation: by name, (B, L + 1, ...): the one after the last step is there, too.
-        action, requested: as in `TransitionBatch`, (B, L, a).
-        altered: (B, L).
-        reward: of each step, (B, L).
-        bootstrap: of each step, (B, L): discount, or 0 where the task ended.
-        mask: whether there is such a step, (B, L).
-        weight: (B,).
-        index: of the first transition in its source, (B,).
-    """
-
-    observation: dict[str, Array]
-    action: Floats
-    requested: Floats
-    altered: NDArray[np.bool_]
-    reward: Floats
-    bootstrap: Floats
-    mask: NDArray[np.bool_]
-    weight: Floats
-    index: Indices
-
-
-class Source(Protocol):
-    """What batches come from: `Transitions` or a `Mixture`."""
-
-    def __len__(self) -> int: ...
-
-    def batch(self, size: int, rng: np.random.Generator, correction: float = 0.0) -> TransitionBatch: ...
-
-    def sequences(self, size: int, length: int, rng: np.random.Generator) -> SequenceBatch: ...
-
-    def set_weights(self, weights: Array, index: Indices | None = None) -> None: ...
 
 
 class Transitions:
@@ -183,13 +107,15 @@ class Transitions:
                 f"weights of shape {weights.shape} are given; they must be {expected}, finite, from 0 up"
             )
         if index is None:
-            self._tree = SumTree(weights)
+            tree, index, before = SumTree(weights), np.arange(0), weights[:0]
         else:
-            if self._tree is None:
-                self._tree = SumTree(np.ones(len(self)))
-            self._tree.update(index, weights)
-        if self._tree.total <= 0.0:
+            tree = self._tree or SumTree(np.ones(len(self)))
+            before = tree[index]
+            tree.update(index, weights)
+        if tree.total <= 0.0:
+            tree.update(index, before)
             raise InputError("all weights are 0: nothing can be drawn")
+        self._tree = tree
 
     def balance(self, success: float) -> None:
         """Draw this share of all transitions from successful episodes, and the rest from the others.
