@@ -357,6 +357,12 @@ def test_a_stranger_commands_the_arm(arm: SimulatedArm) -> None:
     assert (state.effort[:7] == 2.0).all()
 
 
+def test_the_page_names_every_fault() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "simulated-arm.md").read_text(encoding="utf-8")
+    rows = "\n".join(f"| `{kind}` | {meaning} |" for kind, meaning in FAULTS.items())
+    assert rows in page
+
+
 def test_what_cannot_be_is_refused(arm: SimulatedArm) -> None:
     with pytest.raises(InputError, match="unknown fault 'sate frozen' \\(did you mean 'state frozen'"):
         Fault("sate frozen")
