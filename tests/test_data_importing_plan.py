@@ -208,6 +208,32 @@ def test_without_filtered_torques_those_that_were_sent_tell(deployed: Deployed, 
     np.testing.assert_array_equal(episodes[0].filtered, whole.filtered)
 
 
+def test_a_station_of_another_version_is_read_where_it_matters(deployed: Deployed, tmp_path: Path) -> None:
+    """What the monitor was told then is no part of a log's meaning."""
+
+    def older(mark: EpisodeMark) -> EpisodeMark:
+        if mark.kind == "end":
+            return mark
+        setup: Any = mark.body["setup"]
+        setup = {**setup, "monitor": {"damping": 3.0}, "colour": "red"}
+        setup.pop("workspace")
+        return replace(mark, body={**mark.body, "setup": setup})
+
+    log = spoil(deployed.log, tmp_path / "log", edit_marks(older))
+    assert_same(read_log(log)[0][0][0], read_log(deployed.log)[0][0][0])
+
+    def blind(mark: EpisodeMark) -> EpisodeMark:
+        setup: Any = mark.body.get("setup", {})
+        return replace(mark, body={**mark.body, "setup": {**setup, "cameras": None}})
+
+    assert "station 'sim' has no camera front, wrist" in refused(
+        spoil(deployed.log, tmp_path / "blind", edit_marks(blind))
+    )
+    other = replace(deployed.contract, arm="fr3")
+    without_own = spoil(deployed.log, tmp_path / "own", edit_marks(without("requires", "contract")))
+    assert "the contract is for arm 'fr3'; station 'sim' has 'panda'" in refused(without_own, contract=other)
+
+
 def test_logs_that_are_none_say_what_to_do(deployed: Deployed, tmp_path: Path) -> None:
     unmarked = spoil(deployed.log, tmp_path / "log", lambda m: [] if m.topic == EPISODE else [m])
     with pytest.raises(InputError, match=r"no episode marks of ours.*--map.*robolearn data inspect"):

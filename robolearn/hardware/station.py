@@ -293,11 +293,6 @@ def load_station(name_or_path: str | Path) -> Station:
         section = read_yaml(Path(name_or_path))
     else:
         section = read_yaml(STATIONS / f"{choose('station', name_or_path, station_names())}.yaml")
-    return read_station(section)
-
-
-def read_station(section: Section) -> Station:
-    """The station that a section describes; raises what `load_station` raises of a file."""
     arm = load_arm(_arm_file(section))
     return read(Station, section, arm, {"arm": arm, "path": section.path})
 
@@ -313,7 +308,7 @@ def _arm_file(section: Section) -> str | Path:
 
 
 def station_values(station: Station) -> dict[str, Any]:
-    """A station as `read_station` takes it, JSON-like; what is at its default stands there, too."""
+    """What a station's file says, JSON-like; what is at its default stands there, too."""
     values = plain(station)
     if station.arm_name not in arm_names():
         values["arm"] = str((station.path.parent / Path(station.arm_name).expanduser()).resolve())

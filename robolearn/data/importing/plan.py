@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,15 @@ from robolearn import checks
 from robolearn.contract import Contract
 from robolearn.data.episode import Source
 from robolearn.data.importing.bag import Bag, clock_jumps, open_bag
+from robolearn.data.importing.place import Place
 from robolearn.data.importing.read import Report
 from robolearn.data.importing.recipe import Job, Recipe, Span, Topics
 from robolearn.errors import InputError, choose
-from robolearn.hardware.alignment import Wiring
 from robolearn.hardware.episodes import ACTION_SOURCES
-from robolearn.hardware.reading import Section
 from robolearn.hardware.recording.messages import JOINT_STATE, STRING
 from robolearn.hardware.recording.reader import LogMessage
 from robolearn.hardware.recording.topics import EPISODE, FILTERED, IMAGE_TYPES, MONITOR, REQUESTED, SENT
-from robolearn.hardware.station import Station, load_station, read_station, station_names
+from robolearn.hardware.station import Station, load_station, station_names
 from robolearn.hardware.wire import SECOND, EpisodeMark
 
 LONGEST = 600 * SECOND
@@ -90,13 +89,13 @@ def plan_log(path: Path, options: Options) -> Plan:
         )
     plan = Plan(notes=notes)
     blind = tuple(clock_jumps(bag))
-    stations: dict[str, Station] = {}
+    places: dict[str, Place] = {}
     for begun, ended in _pairs(marks, _last_time(bag)):
         name = (begun or ended)[1].episode  # type: ignore[index]
         try:
             if begun is None:
                 raise InputError("its beginning is not in the log")
-            span, recipe = _understand(bag, path, begun, ended, options, stations)
+            span, recipe = _understand(bag, path, begun, ended, options, places)
             _check_topics(bag, recipe)
         except InputError as error:
             plan.refused.append(Report(origin_of(path), name, refused=str(error)))
@@ -193,14 +192,14 @@ def _understand(
     begun: Mark,
     ended: Mark | None,
     options: Options,
-    stations: dict[str, Station],
+    places: dict[str, Place],
 ) -> tuple[Span, Recipe]:
     """An episode between two marks."""
     assert ended is not None
     (begin, first), (end, last) = begun, ended
     body = first.body
     contract = _contract(body, options)
-    station = options.station or _station(path, body, contract, stations)
+    place = Place.of(options.station) if options.station else _place(path, body, contract, places)
     action_source = choose("action source", str(body.get("action_source", "policy")), ACTION_SOURCES)
     labelled = action_source != "none"
     if not labelled and not options.unlabelled:
@@ -226,7 +225,7 @@ def _understand(
         versions={str(k): str(v) for k, v in checks.mapping("versions", body.get("versions", {})).items()},
         setup=checks.mapping("setup", setup) if isinstance(setup, dict) else {},
     )
-    return span, _recipe(bag, contract, station, _SOURCES[action_source], labelled)
+    return span, _recipe(bag, contract, place, _SOURCES[action_source], labelled)
 
 
 def _contract(body: dict[str, Any], options: Options) -> Contract:
@@ -253,40 +252,28 @@ def _contract(body: dict[str, Any], options: Options) -> Contract:
     return given
 
 
-def _station(path: Path, body: dict[str, Any], contract: Contract, known: dict[str, Station]) -> Station:
+def _place(path: Path, body: dict[str, Any], contract: Contract, known: dict[str, Place]) -> Place:
     """Where an episode was recorded: as its mark describes it, or the shipped station that it names."""
     setup, name = body.get("setup"), str(body.get("station") or "")
     if isinstance(setup, dict):
         key = repr(setup)
         if key not in known:
-            known[key] = read_station(Section(path, "station", setup))
+            known[key] = Place.described(path, setup)
         return known[key]
     if name not in station_names():
         raise InputError(f"the log does not describe its station {name!r}: give --station")
     station = load_station(name)
-    return station.with_cameras_of(contract) if station.simulated else station
+    return Place.of(station.with_cameras_of(contract) if station.simulated else station)
 
 
-def _recipe(bag: Bag, contract: Contract, station: Station, source: Source, labelled: bool) -> Recipe:
-    named = {camera.name: camera for camera in station.cameras}
-    if missing := [camera.name for camera in contract.cameras if camera.name not in named]:
-        raise InputError(
-            f"station {station.name!r} has no camera {', '.join(missing)}, which the contract names"
-        )
-    if contract.arm != station.arm.name:
-        raise InputError(f"the contract is for arm {contract.arm!r}; the station's is {station.arm.name!r}")
-    states = dict.fromkeys([station.state.topic])
-    if station.gripper.kind != "none":
-        states[station.gripper.state_topic] = None
+def _recipe(bag: Bag, contract: Contract, place: Place, source: Source, labelled: bool) -> Recipe:
+    wiring = place.wiring(contract)
     topics = Topics(
-        states=tuple(states),
-        cameras={named[camera.name].topic: camera.name for camera in contract.cameras},
+        states=place.states,
+        cameras={camera.topic: camera.name for camera in wiring.cameras},
         **{name: topic for name, topic in _OURS.items() if topic in bag.topics and len(bag.written(topic))},
     )
-    wiring = Wiring.at(station, contract)
-    needed = {camera.name for camera in contract.cameras}
-    wiring = replace(wiring, cameras=tuple(camera for camera in wiring.cameras if camera.name in needed))
-    return Recipe(contract, wiring, station.arm, station.joint_names, topics, source, labelled)
+    return Recipe(contract, wiring, place.arm, place.joint_names, topics, source, labelled)
 
 
 def _check_topics(bag: Bag, recipe: Recipe) -> None:
