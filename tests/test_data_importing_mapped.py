@@ -21,6 +21,7 @@ from robolearn.data.importing.read import read_episode
 from robolearn.errors import InputError
 from robolearn.hardware.arm import load_arm
 from robolearn.hardware.model import ArmModel
+from robolearn.hardware.parameters import tables
 from robolearn.hardware.recording.definitions import new, serialize
 from robolearn.hardware.recording.messages import encode, encode_compressed
 from robolearn.hardware.recording.reader import LogMessage
@@ -470,4 +471,11 @@ def test_the_gripper_may_have_commands_of_its_own(desk: Desk) -> None:
     closed = episode.requested[:, 7]
     np.testing.assert_array_equal(
         closed[np.abs(at - 0.5) > 0.03], np.where(at < 0.5, 1.0, -1.0)[np.abs(at - 0.5) > 0.03]
+    )
+
+
+def test_the_page_has_every_parameter() -> None:
+    page = (Path(__file__).parents[1] / "docs/importing.md").read_text()
+    assert tables(LogMapping) in page, (
+        "docs/importing.md is old: `python -m robolearn.data.importing.mapping` prints its tables"
     )

@@ -1,4 +1,4 @@
-"""What has to be known of the station where a log was recorded: what is called what there, and its cameras."""
+"""What has to be known of the station where a log was recorded: what is called what, and its cameras."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Place:
 
     @classmethod
     def described(cls, path: Path, setup: Mapping[str, Any]) -> Place:
-        """That which a log of our own describes. What matters only to who moves the arm is not read: it may be
-        of another version.
+        """That which a log of our own describes. What matters only to who moves the arm is not read: it may
+        be of another version.
 
         Args:
             path: of the log, for complaints.
