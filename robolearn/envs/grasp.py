@@ -301,8 +301,9 @@ class GraspEnv(ManipulationEnv):
             torque = self.scene.control.torque(self.data, grip, hand, aim, _upright(hand), weight)
             return self.action_of(self.overcome_friction(torque), 1.0)
         # a funnel over the object: what its fingers would not clear keeps the hand up, everything else is
-        # mended on the way down. Whoever aims at the grasp itself comes to rest above it where the joints have
-        # friction, and a policy cannot see how much: so the hand is driven beyond it until the fingers close.
+        # mended on the way down. Whoever aims at the grasp itself comes to rest above it where the joints
+        # have friction, and a policy cannot see how much: so the hand is driven beyond it until the fingers
+        # close.
         back = 0.0 if at_object else float(np.clip(3.0 * off, 0.0, 0.06)) - PRESS
         aim = point - back * goal[:, 2]
         torque = self.scene.control.torque(self.data, grip, hand, aim, goal)

@@ -83,7 +83,7 @@ class Critic(Ensemble):
     def many(self, features: Tensor, actions: Tensor) -> Tensor:
         """Expected returns of S actions for each observation: (B, f) and (S, B, a) to (E, S, B).
 
-        One batch of actions after the other: what fits into the processor's cache is done three times as fast.
+        One batch of actions after the other: what fits into the cache is done three times as fast.
         """
         return torch.stack([self(features, action).mean(-1) for action in actions], 1)
 
