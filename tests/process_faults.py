@@ -307,6 +307,8 @@ class Rehearsal:
             self.mend.append(lambda: self.processes.signal(name, signal.SIGCONT))
         now = system()
         self.processes.signal(name, number)
+        if number is signal.SIGKILL:
+            self.processes.exit_status(name)
         return now
 
     def another_policy(self) -> int:
