@@ -16,12 +16,13 @@ from robolearn.contract import Contract
 from robolearn.errors import InputError
 from robolearn.hardware.limiter import LimiterParameters
 from robolearn.hardware.model import ArmModel
+from robolearn.hardware.monitor.asking import RequestStream, Senders
 from robolearn.hardware.monitor.bounds import tightened
 from robolearn.hardware.monitor.causes import Cause
 from robolearn.hardware.monitor.checks import MeasuredBounds, Reading, too_strong
 from robolearn.hardware.monitor.decisions import Answer
 from robolearn.hardware.monitor.glimpse import Glimpse
-from robolearn.hardware.monitor.streams import CameraStream, RequestStream, Senders, StateStream
+from robolearn.hardware.monitor.streams import CameraStream, StateStream
 from robolearn.hardware.station import Station
 from robolearn.hardware.wire import SECOND, Array, Heartbeat, JointState, TorqueRequest, Wrench
 
