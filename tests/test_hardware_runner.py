@@ -207,6 +207,30 @@ def test_cameras_of_30_hz_serve_a_policy_of_20(station: Station, first: int) -> 
     assert not actor.seen
 
 
+@pytest.mark.parametrize("rate", [15.0, 30.0])
+def test_cameras_that_are_out_of_step_with_one_another_serve(station: Station, rate: float) -> None:
+    """The second looks halfway between two pictures of the first: an episode begins all the same, though a
+    moment is missed now and then."""
+    slow = replace(station, cameras=tuple(replace(camera, rate=rate) for camera in station.cameras))
+    contract = replace(offered(slow), control_rate=12.5)
+    runner, _ = make(slow, contract)
+    runner.begin(0)
+    period, stamps = round(1000 / rate), []
+    for now in range(0, 1000 * MS, MS):
+        if now % (5 * MS) == 0:
+            runner.on_state(now, joints(station, now - 5 * MS))
+            runner.on_filtered(now, TorqueRequest(now, station.joint_names, np.zeros(7)))
+        for camera, phase in (("front", 0), ("wrist", period // 2)):
+            taken = now - 10 * MS
+            if taken >= 0 and (taken // MS - phase) % period == 0:
+                runner.on_picture(now, picture(camera, taken))
+        if runner.due(now) and (observation := runner.prepare(now)) is not None:
+            stamps.append(observation.stamp)
+    assert len(stamps) >= 7
+    assert stamps[0] < 100 * MS
+    assert set(runner.reports) <= {"camera front missing", "camera wrist missing"}
+
+
 def test_what_cannot_be_used_is_reported(station: Station) -> None:
     runner, _ = make(station)
     good = joints(station, 10 * MS)

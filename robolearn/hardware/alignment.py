@@ -211,7 +211,9 @@ class Alignment:
     def _first_moment(self, now: int) -> int | None:
         """The latest moment of which an observation can be made now, if it is a fresh one."""
         moment = min((eye.newest for eye in self._cameras.values()), default=now - self._delay)
-        fresh = moment >= self._begun and now - moment <= self._delay + self._patience
+        # of cameras out of step, one has just shown something and the other will soon
+        slack = max([self._patience, *(eye.half for eye in self._cameras.values())])
+        fresh = moment >= self._begun and now - moment <= self._delay + slack
         ready = self._joints.newest >= moment
         ready &= "tau" not in self._channels or self._torque_at(moment) is not None
         return moment if fresh and ready else None
@@ -296,9 +298,9 @@ class _Eye:
 
     def __init__(self, camera: Camera, physical: StationCamera, tolerance: int) -> None:
         self.map = ViewMap(camera, physical)
-        # a camera that is not in step with the policy is half of its own period off, and none is punctual
-        self._half = round(0.6 * SECOND / physical.rate)
-        self._farthest = max(tolerance, self._half)
+        # [ns]: a camera out of step with the policy is half of its own period off, and none is punctual
+        self.half = round(0.6 * SECOND / physical.rate)
+        self._farthest = max(tolerance, self.half)
         self._pictures: deque[Shot] = deque()
 
     def add(self, picture: Shot) -> bool:
@@ -319,7 +321,7 @@ class _Eye:
 
     def has(self, moment: int) -> bool:
         """Whether no picture that is yet to come will be nearer to a moment than those that are here."""
-        return self.newest >= moment - self._half
+        return self.newest >= moment - self.half
 
     def nearest(self, moment: int) -> Shot | None:
         """The picture nearest to a moment, if it is near enough."""
