@@ -196,7 +196,7 @@ def _propose_joints(topics: list[TopicLook], contract: Contract | None) -> list[
         return ["state:", "  topic: FILL_IN  # a sensor_msgs/JointState with positions and velocities"]
     names = [name for name in arms[0].joints if not _FINGER.search(name)]
     lines = ["state:", f"  topic: {arms[0].summary.name}"]
-    if contract is None or list(load_arm(contract.arm).joint_names) != names:
+    if contract is None or set(load_arm(contract.arm).joint_names) != set(names):
         lines.append(f"joint_names: [{', '.join(names)}]  # in the arm's order, from base to wrist")
     for topic in states:
         if fingers := [name for name in topic.joints if _FINGER.search(name)]:
