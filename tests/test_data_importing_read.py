@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -495,3 +496,14 @@ def test_episodes_that_nobody_commanded_are_taken_when_asked_for(deployed: Deplo
     assert not episode.sent.any()
     assert set(episode.source.tolist()) == {Source.OPERATOR}
     assert len(episode) >= 18
+    # as record.launch.py leaves it: no policy, so no contract in the log
+    for key in ("requires", "contract"):
+        log = spoil(log, tmp_path / key, edit_marks(partial(without, key=key)))
+    plan = plan_log(log, Options(unlabelled=True))
+    assert all("give --bundle or --contract" in report.refused for report in plan.refused)
+    again, _ = read_log(log, unlabelled=True, contract=deployed.contract)[0]
+    assert_same(again[0], episode)
+
+
+def without(mark: EpisodeMark, key: str) -> EpisodeMark:
+    return replace(mark, body={name: value for name, value in mark.body.items() if name != key})
