@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from small_task import BallEnv
 
-from robolearn.hardware.oneprocess import OneProcess, Record
+from robolearn.hardware.oneprocess import OneProcess
 from robolearn.hardware.station import Station, load_station
+from robolearn.hardware.together import Record
 from robolearn.policies.bundle import Bundle
 
 TASK = "small_task:BallEnv"

@@ -14,7 +14,8 @@ pytest.importorskip("rclpy")
 
 from deploying import wait
 from diagnostic_msgs.msg import DiagnosticArray
-from process_faults import CASES, Rehearsal
+from process_faults import CASES
+from rehearsing import Rehearsal
 from small_disk import small_disk
 
 from robolearn.hardware.nodes import names

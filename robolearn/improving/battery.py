@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from robolearn.hardware.limiter import limiter_parameters
 from robolearn.hardware.monitor.causes import Bearing, Cause
 from robolearn.hardware.monitor.states import Mode
-from robolearn.hardware.oneprocess import OneProcess, Record
+from robolearn.hardware.oneprocess import OneProcess
 from robolearn.hardware.recording import topics
 from robolearn.hardware.runner import Actor
 from robolearn.hardware.station import Station
+from robolearn.hardware.together import Record
 from robolearn.hardware.wire import SECOND, JointState, MonitorStatus, TorqueRequest, order
 from robolearn.improving.battery_scenarios import FAULTS, PERTURBATIONS, Scenario, reality
 from robolearn.policies.bundle import Bundle
