@@ -117,6 +117,13 @@ def test_the_policys_process_and_the_recorders(tmp_path: Path) -> None:
         summary = summarize(log)
         assert not summary.whole
         assert {topic.name for topic in summary.topics} >= {topics.REQUESTED, topics.SENT, topics.MONITOR}
+        senders = {
+            (message.topic, message.record().sender)
+            for message in log.messages([topics.REQUESTED, topics.SENT])
+        }
+        (policy,) = (sender for topic, sender in senders if topic == topics.REQUESTED)
+        assert policy.startswith("policy "), "one of a name of its own"
+        assert {sender for topic, sender in senders if topic == topics.SENT} <= {"monitor", "watchdog"}
 
         # the disk is full: that is announced, and the arm goes on
         troubles: list[str] = []
