@@ -72,8 +72,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": config.control_rate}
         self.arm: ArmProfile = load_arm(config.arm)
-        self.usual_randomisation = tier(config.randomisation)  # of episodes that are not asked to be clean
-        self.randomisation = self.usual_randomisation
+        self.randomisation = tier(config.randomisation)
+        self.conditions = self.randomisation  # of this episode: it may be asked to be a clean one
         self.physics_rate = (
             self.natural_physics_rate() if config.physics_rate is None else config.physics_rate
         )
@@ -166,10 +166,10 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
             choose("option of reset", option, ("scattered", "clean"))
         self.scattered = bool((options or {}).get("scattered", False))
         clean = bool((options or {}).get("clean", False))
-        self.randomisation = tier("clean") if clean else self.usual_randomisation
+        self.conditions = tier("clean") if clean else self.randomisation
         self.scene = self._scene_for(self.scene_key())
         model, data, path = self.model, self.data, self.scene.path
-        self.sampled = self.randomisation.sample(self.np_random, self.arm.n, tuple(self.views))
+        self.sampled = self.conditions.sample(self.np_random, self.arm.n, tuple(self.views))
         self.scene.surroundings.apply(self.sampled, self.handles.dof)
         if self.sampled["texture"]:
             self._observer.textures_changed(self.scene)
@@ -387,7 +387,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         self._due = max(0, self._kept * self._steps - self._observation_age)
 
     def _observe(self) -> dict[str, NDArray[Any]]:
-        return self._observer.read(self.scene, self._moments.popleft(), self.randomisation, self.np_random)
+        return self._observer.read(self.scene, self._moments.popleft(), self.conditions, self.np_random)
 
     def _weigh(self, terms: dict[str, float]) -> float:
         scales = self.config.reward_scales

@@ -66,7 +66,7 @@ def impose(reality: Reality, env: ManipulationEnv) -> None:
             choose(f"camera of the task, named in {reality.path}", name, env.views)
     nominal = {f.name: getattr(env.randomisation, f.name) for f in fields(Randomisation)}
     noise = {name: getattr(reality, name) for name in ("q_noise", "dq_noise", "image_noise")}
-    env.usual_randomisation = Conditions(**{**nominal, **noise}, reality=reality)
+    env.randomisation = Conditions(**{**nominal, **noise}, reality=reality)
 
 
 def furnish(reality: Reality, env: ManipulationEnv) -> None:

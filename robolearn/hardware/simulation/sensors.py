@@ -148,7 +148,7 @@ class Sensors:
         """The pictures of an exposure by their cameras' names."""
         observer, lens = exposure.sensor.observer, exposure.sensor.lens
         assert observer is not None
-        scene, moment, noise = self._env.scene, exposure.moment, self._env.randomisation
+        scene, moment, noise = self._env.scene, exposure.moment, self._env.conditions
         if lens is None:
             return observer.read(scene, moment, noise, self._rng)
         # the sensor that makes the noise is behind the lens
@@ -156,7 +156,7 @@ class Sensors:
         return {name: speckled(lens(pixels), noise.image_noise, self._rng) for name, pixels in seen.items()}
 
     def _joints(self, now: int, made: Array, broken: bool) -> JointState:
-        env, noise = self._env, self._env.randomisation
+        env, noise = self._env, self._env.conditions
         data, handles, n = env.data, env.handles, env.arm.n
         fingers, pace = handles.finger_qpos, handles.finger_dof
         position = np.append(data.qpos[handles.qpos], data.qpos[fingers].sum())
@@ -172,7 +172,7 @@ class Sensors:
 
     def _wrist(self, now: int) -> Wrench:
         data, handles = self._env.data, self._env.handles
-        spread = self._env.randomisation.wrench_noise
+        spread = self._env.conditions.wrench_noise
         force = data.sensordata[handles.wrist_force : handles.wrist_force + 3].copy()
         torque = data.sensordata[handles.wrist_torque : handles.wrist_torque + 3].copy()
         if spread:
