@@ -61,6 +61,7 @@ class Result:
         episodes, steps: in the store afterwards.
         read: time to read the messages and nothing else, in one process [s/GB].
         imported: time of the import [s/GB].
+        cpu: that all processes of the import took [s/GB]; on a machine that is busy this tells more.
     """
 
     images: str
@@ -70,6 +71,7 @@ class Result:
     steps: int
     read: float
     imported: float
+    cpu: float
 
 
 class Still:
@@ -171,14 +173,13 @@ def run(size: float, images: str, workers: int, folder: Path) -> Result:
     for _ in Log(folder / "log").messages():
         pass
     read = time.perf_counter() - began
-    began = time.perf_counter()
+    began, used = time.perf_counter(), sum(os.times()[:4])
     done = import_logs([folder / "log"], folder / "store", lambda log: plan_log(log, Options()), workers)
-    imported = time.perf_counter() - began
+    imported, cpu = time.perf_counter() - began, sum(os.times()[:4]) - used
     assert done.count(ADDED) == len(done.reports), done.reports
     steps = sum(report.steps for _, report in done.reports)
-    return Result(
-        images, workers, gigabytes, len(done.reports), steps, read / gigabytes, imported / gigabytes
-    )
+    times = [seconds / gigabytes for seconds in (read, imported, cpu)]
+    return Result(images, workers, gigabytes, len(done.reports), steps, *times)
 
 
 def main(
@@ -206,7 +207,7 @@ def main(
         print(json.dumps({**asdict(result), "cores": os.cpu_count()}, indent=2))
         return
     print(f"{result.gigabytes:.2f} GB, {images} images: {result.episodes} episodes, {result.steps} steps")
-    print(f"import    {result.imported:.1f} s/GB with {workers} processes")
+    print(f"import    {result.imported:.1f} s/GB with {workers} processes, CPU {result.cpu:.1f} s/GB")
     print(f"read      {result.read:.1f} s/GB, one process, nothing done with it")
 
 

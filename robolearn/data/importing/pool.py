@@ -49,7 +49,7 @@ def read_all(jobs: Sequence[Job], workers: int) -> Iterator[Read]:
             f"a process that read episode {job.span.name} of {job.path} was killed: {error}"
         ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=not running, cancel_futures=True)
 
 
 def _read(job: Job) -> tuple[list[Episode], Report]:
