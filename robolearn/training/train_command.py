@@ -19,6 +19,7 @@ from robolearn.policies.guided import GuidedConfig
 from robolearn.policies.visuomotor import VisuomotorConfig
 from robolearn.terminal import parse
 from robolearn.training.describe import as_options, summary_of
+from robolearn.training.offline.command import is_offline, run_train_offline
 from robolearn.training.run import TrainConfig, read_config
 from robolearn.training.tally import process_start
 from robolearn.training.train import NotKept, Result, train
@@ -35,6 +36,8 @@ class RunOptions:
     """How long, how often and where.
 
     Attributes:
+        method: guided (by a teacher), or one that learns from logged episodes: bc, td3bc, awac, iql, cql.
+            Those have other options: see `robolearn train TASK --method iql --help`.
         minutes: wall time from the start of the process until learning ends, everything included [min].
         seed: of the network, of the episodes and of the batches.
         run: directory to make for the run; runs/TASK-TIME if not given.
@@ -46,6 +49,7 @@ class RunOptions:
         json: print the result as JSON.
     """
 
+    method: str = "guided"
     minutes: float = 20.0
     seed: int = 0
     run: Path | None = None
@@ -62,6 +66,8 @@ def run_train(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_usage())
         return 0 if words else 2
+    if is_offline(words):
+        return run_train_offline(words)
     config, options = read_words(words)
     name = f"{config.task.rpartition(':')[2].lower()}-{time.strftime('%Y%m%d-%H%M%S')}"
     path = options.resume or options.run or Path("runs") / name
@@ -71,7 +77,7 @@ def run_train(words: list[str]) -> int:
     except (NotKept, FloatingPointError) as error:
         print(f"robolearn: {error}", file=sys.stderr)
         return 1
-    _show(result, path, options.json)
+    show_result(result, path, options.json)
     return 130 if result.interrupted else 0 if result.report else 1
 
 
@@ -132,8 +138,9 @@ def _usage() -> str:
 usage: robolearn train TASK [options]
        robolearn train --resume RUN [options]
 
-Train a policy with a teacher that knows the simulator's state; leaves a run's directory with the policy's
-bundle and a report. Ctrl-C keeps the best policy so far, and --resume goes on.
+Train a policy with a teacher that knows the simulator's state, or, with --method, from logged episodes;
+leaves a run's directory with the policy's bundle and a report. Ctrl-C keeps the best policy so far, and
+--resume goes on.
 
 tasks:
 {tasks}
@@ -141,7 +148,8 @@ tasks:
 `robolearn train TASK --help` explains the options."""
 
 
-def _show(result: Result, path: Path, json: bool) -> None:
+def show_result(result: Result, path: Path, json: bool) -> None:
+    """Print what a training has left in a run's directory."""
     evaluation = result.evaluation.summary if result.evaluation else None
     if json:
         found = {"bundle": result.bundle, "report": result.report, "interrupted": result.interrupted}

@@ -1,0 +1,1 @@
+"""Training from logged episodes: `robolearn train TASK --method`, and `robolearn finetune`."""
