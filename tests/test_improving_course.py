@@ -8,30 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from improving import CONFIG
 
 from robolearn.errors import InputError
-from robolearn.improving.course import FILE, Course, LoopConfig, read_state
-from robolearn.improving.gate import GateConfig
-from robolearn.improving.learning import LearningConfig
+from robolearn.improving.course import FILE, Course, read_state
+from robolearn.policies.offline.iql import IQLConfig
 
-CONFIG = LoopConfig(
-    start="a" * 64,
-    task="grasp",
-    arm="panda",
-    station="sim",
-    reality="middle",
-    reality_sha256="b" * 64,
-    episodes=10,
-    evaluate=10,
-    exploration=0.1,
-    prior=10,
-    prior_store="",
-    seed=0,
-    control=False,
-    ros=False,
-    learning=LearningConfig(),
-    gate=GateConfig(),
-)
 ALL = ["evaluate", "deploy", "import", "learn", "gate", "promote"]
 
 
@@ -84,8 +66,8 @@ def test_more_iterations_may_be_asked_for(tmp_path: Path) -> None:
 
 def test_what_decides_may_not_change(tmp_path: Path) -> None:
     Course(tmp_path, CONFIG, 2).close()
-    other = replace(CONFIG, episodes=20, learning=LearningConfig(steps=7))
-    with pytest.raises(InputError, match=r"begun otherwise: episodes is 20, was 10; learning is|learning is"):
+    other = replace(CONFIG, episodes=20, own=IQLConfig(expectile=0.9))
+    with pytest.raises(InputError, match=r"begun otherwise: episodes is 20, was 10, own is .*0\.9"):
         Course(tmp_path, other, 2)
     Course(tmp_path, CONFIG, 2).close()  # the lock is free again
 

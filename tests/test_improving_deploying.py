@@ -83,6 +83,17 @@ def test_logs_need_not_stay(bundle: str, tmp_path: Path) -> None:
     assert deploy(parts, keep=False) == runs
 
 
+def test_a_log_that_was_cut_short_does_not_count(
+    bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = deploying.run_whole
+    monkeypatch.setattr(deploying, "run_whole", lambda s: whole(replace(s, seeds=s.seeds[:1])))
+    with pytest.raises(RuntimeError, match="holds 1 of 2 episodes"):
+        deploy(sessions(bundle, tmp_path, (5, 6)))
+    monkeypatch.setattr(deploying, "run_whole", whole)
+    assert [run.seed for run in deploy(sessions(bundle, tmp_path, (5, 6)))] == [5, 6]
+
+
 def test_a_result_that_is_none_is_refused(bundle: str, tmp_path: Path) -> None:
     (tmp_path / "000-000.json").write_text('[{"seed": 5}]')
     with pytest.raises(InputError, match="an episode lacks"):

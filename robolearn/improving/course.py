@@ -24,7 +24,7 @@ from robolearn import checks
 from robolearn.errors import InputError
 from robolearn.files import flush_directory, replacing
 from robolearn.improving.gate import GateConfig
-from robolearn.improving.learning import LearningConfig
+from robolearn.policies.offline.config import OfflineConfig
 
 FORMAT = "robolearn-improvement"
 VERSION = 1
@@ -57,7 +57,11 @@ class LoopConfig:
         control: learn from the training simulator alone, as much as otherwise; nothing is deployed but to be
             evaluated.
         ros: deploy over ROS, in real time.
-        learning, gate: of these phases.
+        method: of offline learning.
+        steps: gradient steps in an iteration.
+        offline: what all methods share.
+        own: the method's own settings.
+        gate: how strict it is.
 
     Raises:
         InputError: a value that cannot be.
@@ -77,11 +81,15 @@ class LoopConfig:
     seed: int
     control: bool
     ros: bool
-    learning: LearningConfig
+    method: str
+    steps: int
+    offline: OfflineConfig
+    own: Any
     gate: GateConfig
 
     def __post_init__(self) -> None:
-        checks.whole("episodes", self.episodes, 1)
+        for name in ("episodes", "steps"):
+            checks.whole(name, getattr(self, name), 1)
         checks.whole("seed", self.seed, 0)
         for name in ("evaluate", "prior"):
             checks.whole(name, getattr(self, name), 0)

@@ -85,6 +85,11 @@ def deploy(
 def _run(session: Session, ros: bool, keep: bool) -> list[Run]:
     (_run_over_ros if ros else run_whole)(session)
     runs = read_runs(session.directory, session.station)
+    if [run.seed for run in runs] != list(session.seeds):
+        raise RuntimeError(
+            f"the log {session.directory} holds {len(runs)} of {len(session.seeds)} episodes: the deployment "
+            "was cut short"
+        )
     with replacing(_result(session)) as temporary:
         temporary.write_text(json.dumps([asdict(run) for run in runs], indent=1) + "\n")
     flush_directory(session.directory.parent)

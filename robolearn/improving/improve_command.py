@@ -20,16 +20,17 @@ from robolearn.hardware.realities import load_reality
 from robolearn.hardware.station import load_station
 from robolearn.improving.course import Course, LoopConfig
 from robolearn.improving.gate import GateConfig
-from robolearn.improving.learning import LearningConfig
-from robolearn.improving.loop import Manner, improve
+from robolearn.improving.loop import Manner, Tell, improve
 from robolearn.improving.page import CONTROL, PAGE, summary
 from robolearn.improving.registry import short
 from robolearn.policies.bundle import Bundle, load_bundle
+from robolearn.policies.offline.config import OfflineConfig
 from robolearn.policies.offline.methods import METHODS
 from robolearn.terminal import parse
 from robolearn.training.describe import as_options
+from robolearn.training.offline.command import PICTURES
 from robolearn.training.pool import default_workers
-from robolearn.training.progress import Display
+from robolearn.training.progress import Display, say
 
 ABOUT = """\
 Improve a policy by what happens when it is deployed: deploy, log, import, learn offline, gate, promote, and
@@ -51,6 +52,8 @@ class ImproveOptions:
         prior: episodes of the training simulator's teacher that are learned from, too.
         prior_store: a store of such episodes in their place.
         station: a simulated one.
+        method: of offline learning; docs/offline-rl.md says how to choose.
+        steps: gradient steps in an iteration.
         seed: of everything random.
         control: run the control beside the loop instead: the same learning without the logs.
         ros: deploy over ROS, in real time.
@@ -69,6 +72,8 @@ class ImproveOptions:
     prior: int = 200
     prior_store: Path | None = None
     station: str = "sim"
+    method: str = "iql"
+    steps: int = 5000
     seed: int = 0
     control: bool = False
     ros: bool = False
@@ -79,7 +84,7 @@ class ImproveOptions:
 
 def run_improve(words: list[str]) -> int:
     """Improve a policy as the words after `robolearn improve` ask for; returns the exit status."""
-    options, learning, gate = read_words(words)
+    options, offline, own, gate = read_words(words)
     if not options.policy or options.to is None:
         raise InputError("say what is to be improved and where: --policy BUNDLE --to DIR")
     if options.workers is not None and options.workers < 1:
@@ -87,12 +92,12 @@ def run_improve(words: list[str]) -> int:
     if options.ros and importlib.util.find_spec("rclpy") is None:
         raise InputError("rclpy is missing, which --ros needs (docs/deployment.md)")
     start = load_bundle(options.policy)
-    config = config_of(options, start, learning, gate)
+    config = config_of(options, start, offline, own, gate)
     folder = options.to / CONTROL if options.control else options.to
     command = shlex.join(["robolearn", "improve", *words])
     try:
-        with Course(folder, config, options.iterations, command) as course, _manner(options) as manner:
-            improve(course, start, manner)
+        with Course(folder, config, options.iterations, command) as course:
+            improve(course, start, _manner(options))
     except KeyboardInterrupt:
         print(f"robolearn: interrupted; the same command goes on in {folder}", file=sys.stderr)
         return 130
@@ -103,36 +108,37 @@ def run_improve(words: list[str]) -> int:
     return 0
 
 
-def read_words(words: list[str]) -> tuple[ImproveOptions, LearningConfig, GateConfig]:
-    """What the words after `robolearn improve` ask for.
+def read_words(words: list[str]) -> tuple[ImproveOptions, OfflineConfig, Any, GateConfig]:
+    """What the words after `robolearn improve` ask for; the third is the method's own settings.
 
     Raises:
         InputError: an unknown method, or a value that cannot be.
         SystemExit: words that do not fit, having printed why; after --help.
     """
     scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scan.add_argument("--learning.method", dest="method", default=LearningConfig().method)
+    scan.add_argument("--method", default=ImproveOptions().method)
     method = choose("method", scan.parse_known_args(words)[0].method, METHODS)
+    kind = METHODS[method].config_type
     defaults = {
-        "improve": as_options(ImproveOptions()),
-        "learning": as_options(LearningConfig(method), ("shared", "own")),
-        "offline": as_options(LearningConfig().shared),
-        "own": as_options(METHODS[method].config_type()),
+        "improve": as_options(ImproveOptions(method=method)),
+        "offline": as_options(OfflineConfig(batch=PICTURES)),
+        "own": as_options(kind()),
         "gate": as_options(GateConfig(), ("station",)),
     }
-    prefixes = {"improve": "", "learning": "learning", "offline": "offline", "own": method, "gate": "gate"}
+    prefixes = {"improve": "", "offline": "offline", "own": method, "gate": "gate"}
     groups = {name: Annotated[type(defaults[name]), tyro.conf.arg(name=prefixes[name])] for name in prefixes}
     every = make_dataclass("Every", groups.items())
     asked: Any = parse("improve", every, words, default=every(**defaults), description=ABOUT)
-    learning = LearningConfig(
-        **{**_values(asked.learning), "shared": type(LearningConfig().shared)(**_values(asked.offline))}
-        | {"own": _values(asked.own)}
+    return (
+        ImproveOptions(**_values(asked.improve)),
+        OfflineConfig(**_values(asked.offline)),
+        kind(**_values(asked.own)),
+        GateConfig(**_values(asked.gate)),
     )
-    return ImproveOptions(**_values(asked.improve)), learning, GateConfig(**_values(asked.gate))
 
 
 def config_of(
-    options: ImproveOptions, start: Bundle, learning: LearningConfig, gate: GateConfig
+    options: ImproveOptions, start: Bundle, offline: OfflineConfig, own: Any, gate: GateConfig
 ) -> LoopConfig:
     """What decides what the loop does.
 
@@ -156,22 +162,24 @@ def config_of(
         seed=options.seed,
         control=options.control,
         ros=options.ros,
-        learning=learning,
+        method=options.method,
+        steps=options.steps,
+        offline=offline,
+        own=own,
         gate=gate,
     )
 
 
-@contextmanager
-def _manner(options: ImproveOptions) -> Iterator[Manner]:
+def _manner(options: ImproveOptions) -> Manner:
     """How the loop is run, with its progress on stderr."""
-    whole = 1.0
-    with Display(whole, lambda share: f"{100 * share:.0f} %") as display:
+    workers = 1 if options.ros else options.workers or default_workers()
+    return Manner(workers, not options.discard_logs, say, _showing)
 
-        def progress(phase: str, done: float, of: float, facts: str) -> None:
-            display.update(phase, done / of, facts)
 
-        workers = 1 if options.ros else options.workers or default_workers()
-        yield Manner(workers, not options.discard_logs, display.say, progress)
+@contextmanager
+def _showing(phase: str, whole: int) -> Iterator[Tell]:
+    with Display(whole, lambda count: f"{count:.0f}") as display:
+        yield lambda done, facts: display.update(phase, done, facts)
 
 
 def _show(folder: Path, json: bool) -> None:

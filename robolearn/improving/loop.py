@@ -6,7 +6,7 @@
     DIR/station.yaml        the station, whose monitor lets nothing but promoted policies act autonomously
     DIR/prior/              store of episodes of the training simulator
     DIR/store/              store of all that was logged
-    DIR/iterations/000/     logs/ and evaluation/ of the iteration, checkpoint.pt, and bundle/, its candidate
+    DIR/iterations/000/     logs/ and evaluation/ of the iteration, and learning/, a training run's directory
 
 The learner gets what a log holds: pictures, readings, torques and how an episode ended. The reality that the
 arm is taken from is known to the arm alone.
@@ -19,13 +19,14 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from robolearn.data.episode import Episode, software_versions
+from robolearn.data.episode import Episode
 from robolearn.data.importing.add import LEFT, import_logs
 from robolearn.data.importing.plan import Options, plan_log
 from robolearn.data.importing.read import Report
@@ -39,14 +40,16 @@ from robolearn.improving.deploying import deploy, sessions_of
 from robolearn.improving.gate import run_gate
 from robolearn.improving.gate_page import write_page as write_gate_page
 from robolearn.improving.gate_record import GateRecord
-from robolearn.improving.learning import learn
 from robolearn.improving.page import write_page
 from robolearn.improving.registry import Registry, short
 from robolearn.improving.runs import Run, summary_of
-from robolearn.policies.bundle import Bundle, load_bundle, save_bundle
+from robolearn.policies.bundle import Bundle, load_bundle
 from robolearn.training.evaluation import task_changes
 from robolearn.training.generating import generate, missing, recipe
+from robolearn.training.offline.config import OfflineTrainConfig
+from robolearn.training.offline.train import train_offline
 from robolearn.training.pool import LocalPool
+from robolearn.training.report import read_metrics
 from robolearn.training.seeds import FIRST_SEED, FIRST_TRAINING_SEED, evaluation_seeds
 
 PRIOR_KIND = "noisy-expert"
@@ -55,9 +58,19 @@ PRIOR_KIND = "noisy-expert"
 MOST_LOOPS = 1000
 """Seeds of a loop's own: 1 000 000 for each, above those of trainings."""
 
+GATE_SEEDS = 10_000
+"""From one iteration's gate to the next; the first is so far from the held-out episodes of evaluations."""
+
+MOST_ITERATIONS = 1000
+"""Seeds of a loop's trainings: so many for each loop."""
+
 Facts = dict[str, Any]
-Progress = Callable[[str, float, float, str], None]
-"""Called with what goes on, how much of it is done, how much there is, and facts in words."""
+Tell = Callable[[int, str], None]
+"""Called with how much of a phase is done, and facts in words."""
+
+
+def _silent(done: int, facts: str) -> None:
+    """Show nothing."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +81,13 @@ class Manner:
         workers: processes that simulate or import.
         keep_logs: whether logs stay once their episodes are in the store.
         say: is told what does not happen all the time.
-        progress: is told how far a phase is.
+        showing: given a phase and how much there is to do, shows how far it is in the block.
     """
 
     workers: int = 1
     keep_logs: bool = True
     say: Callable[[str], None] = lambda line: None
-    progress: Progress = lambda phase, done, whole, facts: None
+    showing: Callable[[str, int], AbstractContextManager[Tell]] = lambda phase, whole: nullcontext(_silent)
 
 
 def improve(course: Course, start: Bundle, manner: Manner) -> None:
@@ -201,14 +214,15 @@ class _Loop:
         return sessions_of(whole, stem)
 
     def _run(self, sessions: list[Session], phase: str, keep: bool) -> list[Run]:
-        whole, runs = sum(len(session.seeds) for session in sessions), list[Run]()
+        runs: list[Run] = []
+        with self.manner.showing(phase, sum(len(session.seeds) for session in sessions)) as show:
 
-        def tell(fresh: list[Run]) -> None:
-            runs.extend(fresh)
-            share = sum(run.success for run in runs) / len(runs)
-            self.manner.progress(phase, len(runs), whole, f"success {share:.3f}")
+            def tell(fresh: list[Run]) -> None:
+                runs.extend(fresh)
+                show(len(runs), f"success {sum(run.success for run in runs) / len(runs):.3f}")
 
-        done = deploy(sessions, workers=self.manner.workers, ros=self.config.ros, keep=keep, tell=tell)
+            workers, ros = self.manner.workers, self.config.ros
+            done = deploy(sessions, workers=workers, ros=ros, keep=keep, tell=tell)
         self._say_summary(phase, done)
         return done
 
@@ -225,15 +239,16 @@ class _Loop:
     def take_in(self, number: int) -> Facts:
         """The logs into the store."""
         logs, done = self._logs(number), 0
+        with self.manner.showing("import", self.config.episodes) as show:
 
-        def tell(state: str, report: Report) -> None:
-            nonlocal done
-            done += 1
-            self.manner.progress("import", done, self.config.episodes, "")
+            def tell(state: str, report: Report) -> None:
+                nonlocal done
+                done += 1
+                show(done, "")
 
-        found = import_logs(
-            logs, self._store, lambda log: plan_log(log, Options()), self.manner.workers, tell
-        )
+            found = import_logs(
+                logs, self._store, lambda log: plan_log(log, Options()), self.manner.workers, tell
+            )
         left = Counter(report.refused for state, report in found.reports if state == LEFT)
         left.update(f"{name}: {why}" for name, why in found.refused.items())
         if not (self._store / "manifest.sqlite").is_file():
@@ -250,42 +265,38 @@ class _Loop:
         return {"left_out": dict(left), "store": in_store}
 
     def learn(self, number: int) -> Facts:
-        """A candidate that goes on from the promoted policy."""
+        """A candidate that goes on from the promoted policy, on the logs and on the training simulator."""
         policy, config, place = self._incumbent(), self.config, self._place(number)
-        place.mkdir(parents=True, exist_ok=True)
         if not self.manner.keep_logs:  # their episodes are in the store; what they say of each stays
             for log in self._logs(number):
                 shutil.rmtree(log)
         self._generate_prior(policy)
-        steps = config.learning.steps
-
-        def tell(step: int, losses: dict[str, float]) -> None:
-            words = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
-            self.manner.progress("learn", step, steps, words)
-
-        learned = learn(
-            policy,
-            None if config.control else self._store,
-            self._prior,
-            config.learning,
-            place / "checkpoint.pt",
-            seed=self._first_seed + number,
-            tell=tell,
+        stores = [None if config.control else self._store, self._prior]
+        asked = OfflineTrainConfig(
+            config.task,
+            {},
+            config.method,
+            tuple(str(store.resolve()) for store in stores if store is not None),
+            config.offline,
+            config.own,
+            policy.network.config,
+            start=str(policy.path and policy.path.resolve()),
+            steps=config.steps,
+            seed=config.seed * MOST_ITERATIONS + number,
+            device="cpu",  # on a GPU sums come out in another order each time
         )
-        card = {
-            "command": self.course.command,
-            "training": {
-                "improved from": policy.weights_hash,
-                "iteration": number + 1,
-                "control": config.control,
-                **{name: learned.facts[name] for name in ("method", "steps")},
-            },
-            "versions": software_versions(),
+        candidate = _train(asked, place / "learning", self.course.command)
+        return {
+            "from": policy.weights_hash,
+            "candidate": candidate.weights_hash,
+            "method": config.method,
+            "steps": config.steps,
+            "data": [
+                {key: entry[key] for key in ("episodes", "successes", "steps")}
+                for entry in candidate.card["training"]["data"]
+            ],
+            "losses": read_metrics(place / "learning" / "metrics.jsonl")[-1]["losses"],
         }
-        save_bundle(place / "bundle", learned.network, policy.contract, policy.task, policy.changes, card)
-        (place / "checkpoint.pt").unlink(missing_ok=True)
-        candidate = load_bundle(place / "bundle").weights_hash
-        return {"from": policy.weights_hash, "candidate": candidate, **learned.facts}
 
     def _generate_prior(self, policy: Bundle) -> None:
         """Episodes of the training simulator as it is by itself, if they are wanted and not there."""
@@ -298,25 +309,29 @@ class _Loop:
         with Store.open_or_create(self.course.folder / "prior") as store:
             if not (lacking := missing(store, plan, self.config.prior)):
                 return
-            whole = len(lacking)
-
-            def tell(episode: Episode) -> None:
-                nonlocal done
-                done += 1
-                self.manner.progress("prior episodes", done, whole, "")
-
             workers = self.manner.workers
-            with LocalPool(workers) as pool:
+            with (
+                self.manner.showing("prior episodes", len(lacking)) as show,
+                LocalPool(workers) as pool,
+            ):
+
+                def tell(episode: Episode) -> None:
+                    nonlocal done
+                    done += 1
+                    show(done, "")
+
                 generate(store, plan, lacking, pool, 2 * workers, tell)
 
     # --- promoting ----------------------------------------------------------------------------------------
 
     def gate(self, number: int) -> Facts:
         """The candidate against the promoted policy; a record of that which is there already counts."""
-        candidate, incumbent = load_bundle(self._place(number) / "bundle"), self._incumbent()
+        candidate, incumbent = load_bundle(self._place(number) / "learning"), self._incumbent()
         assert candidate.path is not None
         self.registry.add(candidate.path)
-        config = replace(self.config.gate, station=self.config.station)
+        # Whoever compares again and again on the same episodes chooses by these episodes.
+        seed = self.config.gate.seed + GATE_SEEDS * (number + 1)
+        config = replace(self.config.gate, station=self.config.station, seed=seed)
         known = self.registry.records(candidate.weights_hash).values()
         record = next((each for each in known if each.incumbent == incumbent.weights_hash), None)
         if record is None:
@@ -342,6 +357,32 @@ class _Loop:
         why = "" if verdict["passed"] else f": {_why(verdict)}; {short(before)} stays"
         self.manner.say(f"promote: {short(candidate)} is {said}{why}")
         return {"promoted": verdict["passed"], "policy": candidate if verdict["passed"] else before}
+
+
+def _train(config: OfflineTrainConfig, path: Path, command: str) -> Bundle:
+    """Train, or go on with the training that is there, or take what it came to.
+
+    Raises:
+        InputError: what `train_offline` raises.
+        FloatingPointError: learning has diverged.
+        KeyboardInterrupt: it was interrupted.
+    """
+    if (path / "bundle" / "bundle.json").is_file():
+        there = load_bundle(path)
+        if there.card["training"]["gradient steps"] == config.steps:
+            return there
+    begun = (path / "config.json").is_file()
+    if not begun:  # killed before it could say what it is
+        shutil.rmtree(path, ignore_errors=True)
+    # A training sets how exactly matrices are multiplied; a policy acts as in any other process.
+    precision = torch.get_float32_matmul_precision()
+    try:
+        result = train_offline(config, path, resume=begun, command=command)
+    finally:
+        torch.set_float32_matmul_precision(precision)
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return load_bundle(path)
 
 
 def _why(verdict: Facts) -> str:

@@ -180,7 +180,7 @@ def summary_of(runs: Iterable[Run]) -> dict[str, Any]:
         "rate": successes / len(runs),
         "interval": [low, high],
         "reasons": dict(Counter(run.reason for run in runs).most_common()),
-        "seconds": sum(run.seconds for run in runs),
+        "running": sum(run.seconds for run in runs),
         "interventions": {
             "altered": sum(run.altered for run in runs) / ticks,
             "limited": {cause: limited[cause] / ticks for cause in CAUSES if limited[cause]},
