@@ -7,10 +7,10 @@ import pytest
 
 from robolearn.errors import InputError
 from robolearn.hardware.arm import load_arm
-from robolearn.hardware.exploring import Exploring, explore, noticeable_torque
+from robolearn.hardware.exploring import Exploring, explore
 
 PANDA = load_arm("panda")
-SPREAD = noticeable_torque(PANDA)
+SPREAD = PANDA.noticeable_torque
 ASKED = np.arange(8, dtype=np.float32)
 
 

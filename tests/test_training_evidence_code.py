@@ -22,6 +22,7 @@ NO_MATTER = {
     "training/scribe.py",
     "training/shelf.py",
     "policies/card.py",  # only show
+    "terminal.py",
     "training/charts.py",
     "training/interrupts.py",
     "training/pictures.py",

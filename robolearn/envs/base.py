@@ -31,7 +31,6 @@ from robolearn.envs.starting import set_hand
 from robolearn.envs.views import VIDEO
 from robolearn.errors import InputError, choose
 from robolearn.hardware.arm import ArmProfile, load_arm
-from robolearn.hardware.exploring import noticeable_torque
 
 __all__ = ["CHANNELS", "ManipulationEnv", "TaskConfig"]
 
@@ -296,7 +295,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
     @property
     def noise_torque(self) -> Array:
         """Torques that disturb the arm noticeably within a control step, shape (n,) [N·m]."""
-        return noticeable_torque(self.arm)
+        return self.arm.noticeable_torque
 
     @property
     def max_steps(self) -> int:

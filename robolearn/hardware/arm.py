@@ -227,6 +227,16 @@ class ArmProfile:
         """Number of joints, the fingers not counted."""
         return len(self.joint_names)
 
+    @property
+    def noticeable_torque(self) -> NDArray[np.float64]:
+        """Torques that disturb the arm noticeably within a control step, (n,) [N·m].
+
+        A twentieth of a joint's strength; a third of that for the last three, which carry little inertia.
+        """
+        share = np.full(self.n, 1 / 20)
+        share[-3:] /= 3
+        return share * self.tau_max
+
 
 def arm_names() -> tuple[str, ...]:
     """Names of the arms that come with the package."""

@@ -21,16 +21,6 @@ RENEWAL = 0.25
 """Probability per action that the push changes; half of the time there is none."""
 
 
-def noticeable_torque(arm: ArmProfile) -> NDArray[np.float64]:
-    """Torques that disturb an arm noticeably within a control step, (n,) [N·m].
-
-    A twentieth of a joint's strength; a third of that for the last three, which carry little inertia.
-    """
-    share = np.full(arm.n, 1 / 20)
-    share[-3:] /= 3
-    return share * arm.tau_max
-
-
 class Exploring:
     """An actor that is pushed: a torque stays for some actions, then another one comes, or none.
 
@@ -68,4 +58,4 @@ def explore(actor: Actor, arm: ArmProfile, exploration: float, seed: int) -> Act
     """
     if checks.number("exploration", exploration, low=0.0) == 0.0:
         return actor
-    return Exploring(actor, exploration * noticeable_torque(arm), seed)
+    return Exploring(actor, exploration * arm.noticeable_torque, seed)
