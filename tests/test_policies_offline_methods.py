@@ -280,16 +280,17 @@ def test_cal_ql_pushes_no_action_of_the_policy_below_what_the_data_came_to(calib
 
 def test_what_the_limiter_refused_is_pushed_down() -> None:
     count = 2000
-    torque = np.random.default_rng(0).uniform(-1, 0.2, count)
+    torque = np.random.default_rng(0).uniform(-1, 1, count)
     world = World(1, 0, torque, -1.0, np.full(count, 0.5))
     refused = np.stack([np.full(count, 0.8), np.full(count, -1.0)], 1).astype(np.float32)
     world.more |= {"requested": refused, "altered": np.ones(count, bool)}
-    values = {}
+    values: dict[bool, list[float]] = {}
     for negatives in (False, True):
         taught = learner("cql", 1, negatives=negatives, samples=2)
         learn(taught, world, 400)
-        values[negatives] = float(judge(taught, 0, 0.8, -1.0).mean())
-    assert values[True] < values[False] - 0.1
+        values[negatives] = [float(judge(taught, 0, where, -1.0).mean()) for where in (-0.4, 0.8)]
+    assert values[False] == pytest.approx([0.5, 0.5], abs=0.1)
+    assert values[True][1] < 0.3 < values[True][0]  # there, and not where it was never refused
 
 
 # --- what all share -------------------------------------------------------------------------------------
