@@ -35,7 +35,7 @@ class Logged:
         action: that was sent, (N, a).
         reward: that it brought, (N,).
         bootstrap: what the value of the next observation counts, (N,): the discount, or 0 where the episode
-            ended there. Out of time is an end, as it is where success is counted; cut off by a person is not.
+            ended there. Out of time is an end, too, as it is where success is counted; cut off is none.
         row: of the observation at which it was sent, (N,); the next row is what followed.
         episode: (N,), from 0 to E - 1.
         first: row of each episode's first observation, (E,).
@@ -174,9 +174,8 @@ def look(network: Visuomotor, observations: Mapping[str, Array]) -> tuple[Floats
     needed = {**network.cameras, **{name: (size,) for name, size in network.channels.items()}}
     for name, size in needed.items():
         if name not in observations:
-            raise InputError(
-                f"the episodes have no {name!r}, which the policy looks at: {list(observations)}"
-            )
+            there = ", ".join(observations)
+            raise InputError(f"the episodes have no {name!r}, which the policy looks at, only {there}")
         if (found := observations[name].shape[1 : 1 + len(size)]) != tuple(size):
             raise InputError(f"{name!r} has size {found} in the episodes; the policy looks at {tuple(size)}")
     count = len(next(iter(observations.values())))
