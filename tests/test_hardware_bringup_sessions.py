@@ -130,7 +130,7 @@ def test_an_error_in_a_process_is_raised_and_ends_the_others(bundle: str, tmp_pa
 
 
 WAITING = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from robolearn.hardware.bringup.sessions import Session, run_sessions
 from robolearn.hardware.station import load_station
@@ -141,6 +141,7 @@ def wait(session):
     time.sleep(600)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
     places = [Path(word) for word in sys.argv[1:]]
     station = load_station("sim")
     list(run_sessions([Session("b", station, (k,), place) for k, place in enumerate(places)], 2, wait))
