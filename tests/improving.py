@@ -63,7 +63,7 @@ def small_config(start: Bundle, **changes: Any) -> LoopConfig:
         "start": start.weights_hash,
         "reality_sha256": MIDDLE.sha256,
         "episodes": 2,
-        "evaluate": 2,
+        "evaluate": 1,
         "exploration": 0.2,
         "prior": 0,
         "method": "bc",

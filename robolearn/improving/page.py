@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ def write_page(folder: Path) -> Path:
         OSError: the page cannot be written.
     """
     found = summary(folder)
+    page = _template().render(**found, chart=Markup(_chart(found)), version=__version__)
+    with replacing(folder / PAGE) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return folder / PAGE
+
+
+@functools.cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -46,12 +55,7 @@ def write_page(folder: Path) -> Path:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"short": short, "bar": _bar, "percent": _percent, "brief": brief}
-    page = environment.get_template("improvement.html.j2").render(
-        **found, chart=Markup(_chart(found)), version=__version__
-    )
-    with replacing(folder / PAGE) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return folder / PAGE
+    return environment.get_template("improvement.html.j2")
 
 
 def summary(folder: Path) -> dict[str, Any]:
