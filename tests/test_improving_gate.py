@@ -40,6 +40,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, name in enumerate(("new", "old", "gentle")):
         network = small_network(contract, seed)
         network.action_scale[:-1] *= 0.0 if name == "gentle" else 0.5
+        network.action_mean[:-1] *= 0.0 if name == "gentle" else 1.0
         save_bundle(folder / name, network, contract, TASK, CHANGES, {})
     return folder
 
