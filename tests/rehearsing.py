@@ -391,7 +391,7 @@ class Rehearsal:
         """Of the commands that arrived, as a share of what the time between them permits."""
         times = np.array([at for at, _ in self.wire.commands])
         torques = np.array([torque for _, torque in self.wire.commands])
-        # a command that was lost on the way here permits the next one as much again
-        ticks = np.diff(times) / SECOND * self.station.monitor.rate + 2.0
+        # one that was lost, or late, on the way here permits the next one as much again
+        ticks = np.diff(times) / SECOND * self.station.monitor.rate + 4.0
         steps = np.abs(np.diff(torques, axis=0)) / np.array(self.bounds.dtau)
         return float((steps.max(axis=1) / ticks).max(initial=0.0))
