@@ -107,6 +107,14 @@ def train(arguments: list[str]) -> int:
 
 
 @command
+def finetune(arguments: list[str]) -> int:
+    """Improve a policy with logged episodes and a few new ones, never below where it began."""
+    from robolearn.training.offline.finetune_command import run_finetune
+
+    return run_finetune(arguments)
+
+
+@command
 def evaluate(arguments: list[str]) -> int:
     """Run a policy on held-out episodes: success with its interval, forces, limiter, failures on film."""
     from robolearn.training.commands import run_evaluate

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from robolearn import checks
-from robolearn.contract import Camera, Contract
+from robolearn.contract import Camera, Contract, Offer
 from robolearn.data.episode import Episode, software_versions
 from robolearn.envs.promising import STATE, with_state
 from robolearn.envs.randomisation import CLEAN
@@ -99,7 +99,7 @@ def evaluate(
     specs = [EpisodeSpec(bundle.task, all_changes, number, str(bundle.path.resolve())) for number in seeds]
     table: list[dict[str, Any]] = []
     kept: dict[bool, list[Episode]] = {False: [], True: []}
-    opened = None if pool is not None else _open(min(workers or default_workers(), episodes))
+    opened = None if pool is not None else open_pool(min(workers or default_workers(), episodes))
     running = pool or opened
     assert running is not None
     try:
@@ -143,6 +143,15 @@ def check_offer(contract: Contract, task: str, changes: Mapping[str, Any]) -> No
         offer = (with_state(own, env.state_size) if STATE in env.config.observe else own).offered()
     finally:
         env.close()
+    require_as_trained(contract, offer)
+
+
+def require_as_trained(contract: Contract, offer: Offer) -> None:
+    """Look whether an offer fits a contract, and its pictures as they are.
+
+    Raises:
+        InputError: it does not; lists every gap.
+    """
     contract.require(offer)
     offered = {camera.name: camera for camera in offer.cameras}
     wrong = [
@@ -262,7 +271,8 @@ class _Here:
         torch.set_num_threads(self._threads)
 
 
-def _open(workers: int) -> Pool:
+def open_pool(workers: int) -> Pool:
+    """A pool of so many processes; of this one alone for 1."""
     return _Here() if workers == 1 else LocalPool(workers)
 
 

@@ -148,8 +148,8 @@ tasks:
 `robolearn train TASK --help` explains the options."""
 
 
-def show_result(result: Result, path: Path, json: bool) -> None:
-    """Print what a training has left in a run's directory."""
+def show_result(result: Result, path: Path, json: bool, again: str = "train") -> None:
+    """Print what a training has left in a run's directory; `again` is the command that goes on with it."""
     evaluation = result.evaluation.summary if result.evaluation else None
     if json:
         found = {"bundle": result.bundle, "report": result.report, "interrupted": result.interrupted}
@@ -164,7 +164,7 @@ def show_result(result: Result, path: Path, json: bool) -> None:
     if result.report is not None:
         print(f"report   {result.report}")
     if result.interrupted:
-        print(f"go on    robolearn train --resume {path}")
+        print(f"go on    robolearn {again} --resume {path}")
     elif evaluation is None and result.bundle is not None:
         print(f"next     robolearn evaluate {path}")
 

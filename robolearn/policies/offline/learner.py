@@ -65,6 +65,16 @@ class Learner:
         for group in self.actor_optimiser.param_groups:
             group["lr"] = rate
 
+    def rest(self) -> None:
+        """Hold the policy where it is until the next `schedule`; what judges goes on learning."""
+        for group in self.actor_optimiser.param_groups:
+            group["lr"] = 0.0
+
+    def become(self, weights: dict[str, Tensor]) -> None:
+        """Go on from a policy's weights; what judges stays."""
+        for actor in (self.actor, self.average):
+            actor.network.load_state_dict(weights)
+
     def policy(self) -> Visuomotor:
         """The averaged weights as they are now: a copy, on the CPU."""
         return copy.deepcopy(self.average.network).cpu().eval().requires_grad_(True)

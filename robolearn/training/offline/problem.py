@@ -25,7 +25,7 @@ from robolearn.policies.offline.actor import Actor
 from robolearn.policies.offline.learner import Learner
 from robolearn.policies.offline.methods import METHODS
 from robolearn.policies.visuomotor import Visuomotor
-from robolearn.training.evaluation import check_offer, task_changes
+from robolearn.training.evaluation import check_offer, require_as_trained, task_changes
 from robolearn.training.offline.config import OfflineTrainConfig
 from robolearn.training.problem import Problem
 
@@ -143,9 +143,11 @@ def check_logs(store: Store, rows: list[EpisodeRow], contract: Contract) -> None
     for row in {row.contract: row for row in rows}.values():
         found = store.contract(row)
         offer = (found if state is None else with_state(found, state.kind.shape[0])).offered()
-        if gaps := contract.satisfied_by(offer):
-            lines = "\n".join(f"  {gap}" for gap in gaps)
-            raise InputError(f"the logs in {str(store.path)!r} lack what the policy needs:\n{lines}")
+        try:
+            require_as_trained(contract, offer)
+        except InputError as error:
+            where = f"the logs in {str(store.path)!r} lack what the policy needs"
+            raise InputError(f"{where}: {error}") from error
 
 
 def transitions(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,14 +33,19 @@ from robolearn.training.train import Result, choose_best, conclude
 TELL, CHECKPOINT = 5.0, 15.0  # how often metrics get a line, and a checkpoint is written [s]
 
 
-def use_one_thread() -> None:
-    """Let torch compute with one thread, and with the fastest matrix products that the processor has.
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """In the block torch takes the fastest matrix products that the processor has.
 
-    On AMD's processors these are another library's, with the same float32 numbers, twice as fast; where there
-    are units for bfloat16, products are of such numbers and their sums of float32.
+    On AMD's processors these are another library's, of the same float32 numbers, twice as fast; where there
+    are units for bfloat16, factors are rounded to that and their products summed in float32.
     """
-    torch.set_num_threads(1)
+    before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @dataclass
@@ -96,6 +103,8 @@ def train_offline(
 ) -> Result:
     """Train a policy from logged episodes, and leave a run's directory.
 
+    torch computes with one thread from here on.
+
     The same configuration and data give the same policy to the bit, whether the run was interrupted and
     resumed or not.
 
@@ -113,7 +122,7 @@ def train_offline(
         NotKept: the policy could be written nowhere.
         KeyboardInterrupt: at the second Ctrl-C.
     """
-    use_one_thread()
+    torch.set_num_threads(1)
     torch.manual_seed(config.seed)
     device, problem = device_of(config.device), pose_offline(config)
     data = gather(config, problem)
@@ -153,7 +162,7 @@ def learn(
         tell, save = Every(TELL), Every(CHECKPOINT)
         watch = Watch(problem, config.seed, config.collectors, snapshots, tally, display.say)
         try:
-            with watch:
+            with watch, fast_products():
                 while learner.steps < config.steps and not interrupts.asked:
                     learner.schedule(learner.steps / config.steps)
                     batch = draw(data.source, config.offline.batch, rng, learner.device)
