@@ -22,7 +22,7 @@ DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 help:
 	@echo "make setup     install everything into $(VENV)"
-	@echo "make demo      train grasping from nothing (4 min), evaluate it on 100 episodes, leave report and bundle"
+	@echo "make demo      train grasping from nothing (4 min), evaluate, deploy at the simulated arm, learn from the log, judge"
 	@echo "make test      ruff, mypy and the tests, those of the ROS 2 nodes included where rclpy can be installed"
 	@echo "make evidence  the long measurements behind docs/results.md (hours; continues where it stopped)"
 
@@ -49,7 +49,7 @@ $(VENV)/.have-gl: scripts/ensure_gl.sh $(VENV)/.have-packages
 	@touch $@
 
 demo: setup
-	$(BIN)/robolearn train grasp --minutes 4 --run $(DEMO) --evaluate 100
+	scripts/demo.sh $(BIN) $(DEMO)
 
 test: setup lint
 	@scripts/ensure_chromium.sh
