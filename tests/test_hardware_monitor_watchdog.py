@@ -65,6 +65,18 @@ def test_it_takes_the_arm_when_the_heartbeat_is_30_ms_late_and_goes_on_from_the_
     np.testing.assert_allclose(g.step(5).torque, 0.0, atol=1e-3)
 
 
+def test_it_hears_a_monitor_only_while_its_heartbeat_comes() -> None:
+    assert not Watchdog(station()).hears(0)  # what was never heard is never missed, either
+    g = Guard(live=False)
+    assert g.watchdog.hears(g.now)
+    g.monitor = False
+    g.step(20)
+    assert not g.watchdog.hears(g.now)
+    g.monitor = True
+    g.step()
+    assert g.watchdog.hears(g.now)
+
+
 def test_it_keeps_the_arm_until_a_person_gives_it_back_to_a_living_monitor() -> None:
     g = Guard()
     assert not g.watchdog.reset(g.now, "x").done

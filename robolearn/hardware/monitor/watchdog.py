@@ -76,6 +76,10 @@ class Watchdog:
             return not self._live
         return self._inactive or (self._resting and not self._station.may_deactivate)
 
+    def hears(self, now: int) -> bool:
+        """Whether the monitor's heartbeat is there: a watchdog that does not hear it cannot miss it."""
+        return self._heard_at is not None and not self._is_late(now)
+
     def reset(self, now: int, who: str) -> Answer:
         """A person's wish to give the arm back to the monitor; refused while that is silent."""
         if not self.owns:

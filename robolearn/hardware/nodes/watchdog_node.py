@@ -113,7 +113,10 @@ class WatchdogNode(Node):
             if watch.owns:
                 self._port.forget()
                 self.get_logger().error("the monitor is silent: the arm is mine")
-        if watch.owns or now - self._said_at >= SILENT_PERIOD:
+        # that it is there, it says only as long as it would notice the monitor's death: the monitor holds the
+        # arm until it is told so
+        guards = self.watchdog.hears(now) and now - self._said_at >= SILENT_PERIOD
+        if watch.owns or guards:
             self._said_at = now
             torque = watch.torque if watch.owns else np.zeros(0)
             said = TorqueRequest(stamp, self.station.joint_names, torque, sender=names.WATCHDOG)
