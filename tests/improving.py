@@ -15,7 +15,8 @@ from robolearn.hardware.station import load_station
 from robolearn.improving.course import Course, LoopConfig
 from robolearn.improving.gate import GateConfig
 from robolearn.improving.gate_record import Check, GateRecord
-from robolearn.improving.loop import Manner, improve
+from robolearn.improving.loop import improve
+from robolearn.improving.manner import Manner
 from robolearn.improving.registry import now
 from robolearn.policies.bundle import Bundle, load_bundle
 from robolearn.policies.offline.bc import BCConfig

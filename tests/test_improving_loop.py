@@ -18,6 +18,7 @@ from robolearn.data.store.store import Store
 from robolearn.errors import InputError
 from robolearn.hardware.monitor.promoted import promoted_bundles
 from robolearn.hardware.station import load_station
+from robolearn.improving import candidate
 from robolearn.improving import loop as module
 from robolearn.improving.course import Course, read_state
 from robolearn.improving.registry import Registry
@@ -182,7 +183,7 @@ def test_a_candidate_that_fails_the_gate_leaves_the_policy_where_it_is(
 def test_prior_episodes_are_of_the_training_simulator_as_it_is(
     start: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LocalPool", Here)
+    monkeypatch.setattr(candidate, "LocalPool", Here)
     folder, config = tmp_path / "loop", small_config(start, prior=3, evaluate=0)
     run(folder, start, config, iterations=1)
     (record,) = read_state(folder)["iterations"]
@@ -196,7 +197,7 @@ def test_prior_episodes_are_of_the_training_simulator_as_it_is(
             assert drawn["torque_gain"] == [1.0] * 7
     with Store.open(folder / "store") as store:
         assert not {row.seed for row in rows} & {row.seed for row in store.episodes()}
-    monkeypatch.setattr(module, "LocalPool", None)  # they are there: nothing is run for more iterations
+    monkeypatch.setattr(candidate, "LocalPool", None)  # they are there: nothing is run for more iterations
     run(folder, start, config, iterations=2)
 
 
@@ -205,7 +206,7 @@ def test_a_control_learns_the_same_without_the_logs(
 ) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(module, "run_gate", gate_saying(lambda bundle: "passed", asked))
-    monkeypatch.setattr(module, "LocalPool", Here)
+    monkeypatch.setattr(candidate, "LocalPool", Here)
     folder = tmp_path / "loop" / "control"
     run(folder, start, small_config(start, prior=3, control=True), iterations=1)
     first, end = read_state(folder)["iterations"]

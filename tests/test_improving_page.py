@@ -11,7 +11,7 @@ from improving import CONFIG, gate_saying, small_bundle
 
 from robolearn.cli import main
 from robolearn.errors import InputError
-from robolearn.improving import loop
+from robolearn.improving import candidate, loop
 from robolearn.improving.course import Course
 from robolearn.improving.improve_command import ImproveOptions, read_words, run_improve
 from robolearn.improving.page import summary, write_page
@@ -197,7 +197,7 @@ def test_the_command_runs_and_goes_on(
     words = ["improve", "--policy", str(tmp_path / "small"), "--to", str(tmp_path / "loop"), "--prior", "0"]
     words += ["--reality", "middle", "--episodes", "2", "--evaluate", "0", "--iterations", "1"]
     words += ["--workers", "1", "--method", "bc", "--steps", "4", "--offline.batch", "8"]
-    train, calls = loop.train_offline, 0
+    train, calls = candidate.train_offline, 0
 
     def interrupted(*rest: Any, **more: Any) -> Any:
         nonlocal calls
@@ -206,7 +206,7 @@ def test_the_command_runs_and_goes_on(
             raise KeyboardInterrupt
         return train(*rest, **more)
 
-    monkeypatch.setattr(loop, "train_offline", interrupted)
+    monkeypatch.setattr(candidate, "train_offline", interrupted)
     assert main(words) == 130
     assert "the same command goes on" in capsys.readouterr().err
     assert main([*words, "--json"]) == 0

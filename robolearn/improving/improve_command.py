@@ -20,7 +20,8 @@ from robolearn.hardware.realities import load_reality
 from robolearn.hardware.station import load_station
 from robolearn.improving.course import Course, LoopConfig
 from robolearn.improving.gate import GateConfig
-from robolearn.improving.loop import Manner, Tell, improve
+from robolearn.improving.loop import improve
+from robolearn.improving.manner import Manner, Tell
 from robolearn.improving.page import CONTROL, PAGE, summary
 from robolearn.improving.registry import short
 from robolearn.policies.bundle import Bundle, load_bundle

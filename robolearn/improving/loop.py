@@ -19,14 +19,12 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from robolearn.data.episode import Episode
 from robolearn.data.importing.add import LEFT, import_logs
 from robolearn.data.importing.plan import Options, plan_log
 from robolearn.data.importing.read import Report
@@ -35,25 +33,18 @@ from robolearn.errors import InputError
 from robolearn.hardware.bringup.sessions import Session
 from robolearn.hardware.realities import Reality, load_reality
 from robolearn.hardware.station import Station, load_station, save_station
+from robolearn.improving.candidate import generate_prior, learn_candidate
 from robolearn.improving.course import Course, LoopConfig
 from robolearn.improving.deploying import deploy, sessions_of
 from robolearn.improving.gate import run_gate
 from robolearn.improving.gate_page import write_page as write_gate_page
 from robolearn.improving.gate_record import GateRecord
+from robolearn.improving.manner import Manner
 from robolearn.improving.page import write_page
 from robolearn.improving.registry import Registry, short
 from robolearn.improving.runs import Run, summary_of
 from robolearn.policies.bundle import Bundle, load_bundle
-from robolearn.training.evaluation import task_changes
-from robolearn.training.generating import generate, missing, recipe
-from robolearn.training.offline.config import OfflineTrainConfig
-from robolearn.training.offline.train import train_offline
-from robolearn.training.pool import LocalPool
-from robolearn.training.report import read_metrics
 from robolearn.training.seeds import FIRST_SEED, FIRST_TRAINING_SEED, evaluation_seeds
-
-PRIOR_KIND = "noisy-expert"
-"""Of the episodes of the training simulator: its teacher, disturbed."""
 
 MOST_LOOPS = 1000
 """Seeds of a loop's own: 1 000 000 for each, above those of trainings."""
@@ -65,29 +56,6 @@ MOST_ITERATIONS = 1000
 """Seeds of a loop's trainings: so many for each loop."""
 
 Facts = dict[str, Any]
-Tell = Callable[[int, str], None]
-"""Called with how much of a phase is done, and facts in words."""
-
-
-def _silent(done: int, facts: str) -> None:
-    """Show nothing."""
-
-
-@dataclass(frozen=True)
-class Manner:
-    """How a loop is run; what it comes to does not depend on it.
-
-    Attributes:
-        workers: processes that simulate or import.
-        keep_logs: whether logs stay once their episodes are in the store.
-        say: is told what does not happen all the time.
-        showing: given a phase and how much there is to do, shows how far it is in the block.
-    """
-
-    workers: int = 1
-    keep_logs: bool = True
-    say: Callable[[str], None] = lambda line: None
-    showing: Callable[[str, int], AbstractContextManager[Tell]] = lambda phase, whole: nullcontext(_silent)
 
 
 def improve(course: Course, start: Bundle, manner: Manner) -> None:
@@ -266,61 +234,23 @@ class _Loop:
 
     def learn(self, number: int) -> Facts:
         """A candidate that goes on from the promoted policy, on the logs and on the training simulator."""
-        policy, config, place = self._incumbent(), self.config, self._place(number)
-        if not self.manner.keep_logs:  # their episodes are in the store; what they say of each stays
+        policy, config, manner = self._incumbent(), self.config, self.manner
+        if not manner.keep_logs:  # their episodes are in the store; what they say of each stays
             for log in self._logs(number):
                 shutil.rmtree(log)
-        self._generate_prior(policy)
+        if config.prior and not config.prior_store:
+            # where these seeds are, no other episodes of a loop are
+            first = self._first_seed + FIRST_TRAINING_SEED // 2
+            generate_prior(self.course.folder / "prior", policy, config.prior, first, manner)
         stores = [None if config.control else self._store, self._prior]
-        asked = OfflineTrainConfig(
-            config.task,
-            {},
-            config.method,
-            tuple(str(store.resolve()) for store in stores if store is not None),
-            config.offline,
-            config.own,
-            policy.network.config,
-            start=str(policy.path and policy.path.resolve()),
-            steps=config.steps,
+        return learn_candidate(
+            config,
+            policy,
+            [store for store in stores if store is not None],
+            self._place(number) / "learning",
             seed=config.seed * MOST_ITERATIONS + number,
-            device="cpu",  # on a GPU sums come out in another order each time
+            command=self.course.command,
         )
-        candidate = _train(asked, place / "learning", self.course.command)
-        return {
-            "from": policy.weights_hash,
-            "candidate": candidate.weights_hash,
-            "method": config.method,
-            "steps": config.steps,
-            "data": [
-                {key: entry[key] for key in ("episodes", "successes", "steps")}
-                for entry in candidate.card["training"]["data"]
-            ],
-            "losses": read_metrics(place / "learning" / "metrics.jsonl")[-1]["losses"],
-        }
-
-    def _generate_prior(self, policy: Bundle) -> None:
-        """Episodes of the training simulator as it is by itself, if they are wanted and not there."""
-        if self.config.prior_store or not self.config.prior:
-            return
-        nominal = task_changes(policy, {"randomisation": "clean"})
-        # Where the prior episodes' seeds are, no loop's other episodes are.
-        first = self._first_seed + FIRST_TRAINING_SEED // 2
-        plan, done = recipe(policy.task, PRIOR_KIND, first, nominal), 0
-        with Store.open_or_create(self.course.folder / "prior") as store:
-            if not (lacking := missing(store, plan, self.config.prior)):
-                return
-            workers = self.manner.workers
-            with (
-                self.manner.showing("prior episodes", len(lacking)) as show,
-                LocalPool(workers) as pool,
-            ):
-
-                def tell(episode: Episode) -> None:
-                    nonlocal done
-                    done += 1
-                    show(done, "")
-
-                generate(store, plan, lacking, pool, 2 * workers, tell)
 
     # --- promoting ----------------------------------------------------------------------------------------
 
@@ -357,32 +287,6 @@ class _Loop:
         why = "" if verdict["passed"] else f": {_why(verdict)}; {short(before)} stays"
         self.manner.say(f"promote: {short(candidate)} is {said}{why}")
         return {"promoted": verdict["passed"], "policy": candidate if verdict["passed"] else before}
-
-
-def _train(config: OfflineTrainConfig, path: Path, command: str) -> Bundle:
-    """Train, or go on with the training that is there, or take what it came to.
-
-    Raises:
-        InputError: what `train_offline` raises.
-        FloatingPointError: learning has diverged.
-        KeyboardInterrupt: it was interrupted.
-    """
-    if (path / "bundle" / "bundle.json").is_file():
-        there = load_bundle(path)
-        if there.card["training"]["gradient steps"] == config.steps:
-            return there
-    begun = (path / "config.json").is_file()
-    if not begun:  # killed before it could say what it is
-        shutil.rmtree(path, ignore_errors=True)
-    # A training sets how exactly matrices are multiplied; a policy acts as in any other process.
-    precision = torch.get_float32_matmul_precision()
-    try:
-        result = train_offline(config, path, resume=begun, command=command)
-    finally:
-        torch.set_float32_matmul_precision(precision)
-    if result.interrupted:
-        raise KeyboardInterrupt
-    return load_bundle(path)
 
 
 def _why(verdict: Facts) -> str:
