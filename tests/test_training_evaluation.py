@@ -132,7 +132,7 @@ def nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(*arguments: Any) -> None:
         raise AssertionError("an episode was run")
 
-    monkeypatch.setattr(module, "_open", run)
+    monkeypatch.setattr(module, "open_pool", run)
 
 
 @pytest.mark.usefixtures("nothing_runs")
