@@ -20,6 +20,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ import torch
 
 from robolearn.data.store.store import Store
 from robolearn.files import replacing
-from robolearn.policies.bundle import Bundle, load_bundle, save_bundle
+from robolearn.policies.bundle import load_bundle, save_bundle
 from robolearn.policies.evaluation.behaviour import fit_behaviour
 from robolearn.policies.evaluation.doubly_robust import doubly_robust, trajectories
 from robolearn.policies.evaluation.fqe import FQEConfig, fitted_q
-from robolearn.policies.evaluation.logged import read_logged
+from robolearn.policies.evaluation.logged import Logged, read_logged
 from robolearn.policies.evaluation.phases import read_phases
 from robolearn.policies.evaluation.ranking import ranking
 from robolearn.policies.evaluation.support import unsupported
@@ -53,7 +54,7 @@ LOGGING = (0.55, 0.75, 0.9)
 """Success that those who make the logs are picked for."""
 
 LOOK_SEED, LOG_SEED, TRUTH_SEED = 10_000, 20_000, 300_000
-PUSH = 1.0
+PUSH = 0.2
 """Size of the pushes in the logs, as `EpisodeSpec.noise`."""
 
 STATE = ("q", "dq", "tau", "gripper", "state")
@@ -199,18 +200,7 @@ def estimators(
 
     def logs() -> Any:
         if not read:
-            bundles: dict[str, Bundle] = {name: load_bundle(folder / "candidates" / name) for name in names}
-            with Store.open(folder / "store") as store:
-                episodes = store.episodes()[: arguments.logged]
-                logged, proposed = read_logged(
-                    store,
-                    episodes,
-                    [load_bundle(START).network] if eyes == "pixels" else [],
-                    {name: bundle.network for name, bundle in bundles.items()},
-                    readings=() if eyes == "pixels" else STATE,
-                    discount=arguments.discount,
-                )
-                phase = read_phases(store, episodes)
+            logged, proposed, phase = read_logs(folder, names, eyes, arguments)
             size = f"{len(logged.action)} actions, {logged.features.shape[1]} features"
             say(f"{eyes}: {len(logged)} episodes, {size}")
             read.extend((logged, proposed, phase, fit_behaviour(logged)))
@@ -235,6 +225,33 @@ def estimators(
             }
 
         yield name, make
+
+
+def read_logs(
+    folder: Path, names: list[str], eyes: str, arguments: argparse.Namespace
+) -> tuple[Logged, dict[str, Any], Any]:
+    """The logs as estimates take them, every policy's actions there, and phases; kept in a file."""
+    file = folder / f"read-{eyes}-{arguments.logged}-{arguments.discount:g}.npz"
+    parts = [f.name for f in fields(Logged)]
+    if not file.is_file():
+        with Store.open(folder / "store") as store:
+            episodes = store.episodes()[: arguments.logged]
+            logged, proposed = read_logged(
+                store,
+                episodes,
+                [load_bundle(START).network] if eyes == "pixels" else [],
+                {name: load_bundle(folder / "candidates" / name).network for name in names},
+                readings=() if eyes == "pixels" else STATE,
+                discount=arguments.discount,
+            )
+            arrays = {name: getattr(logged, name) for name in parts}
+            arrays |= {f"policy {name}": actions for name, actions in proposed.items()}
+            with replacing(file) as temporary:
+                np.savez(temporary, phase=read_phases(store, episodes), **arrays)
+    with np.load(file) as kept_arrays:
+        arrays = dict(kept_arrays)
+    logged = Logged(**{**{name: arrays[name] for name in parts}, "discount": float(arrays["discount"])})
+    return logged, {name: arrays[f"policy {name}"] for name in names}, arrays["phase"]
 
 
 def report(folder: Path, names: list[str], truths: Any, estimates: dict[str, list[Any]]) -> None:
