@@ -19,6 +19,7 @@ COUNTED = (
     "hardware/arm.py",
     "hardware/arms/*.yaml",
     "hardware/limiter.py",
+    "hardware/operational_space.py",
     "hardware/reading.py",
     "training/configuration.py",
     "training/evaluation.py",
