@@ -19,6 +19,7 @@ from robolearn.envs.objects import ObjectModel, add_object, grasps_for, library,
 from robolearn.envs.operational_space import rotation_error
 from robolearn.envs.views import View
 from robolearn.errors import choose
+from robolearn.skills import grasp_phase
 
 Array = NDArray[np.float64]
 
@@ -40,9 +41,6 @@ MOMENTUM = 0.3  # how much a rotation under way counts against a shorter one the
 LEAN = 0.3  # and how much a hand that is turned already, off the usual yaw [rad],
 LEANING = 0.05  # from about this much on [rad],
 FARTHEST_YAW = 1.75  # as long as that leads no farther away from the usual yaw than this [rad]
-PAD_ROOM = 0.004  # that each finger keeps from the object on its way down [m]
-PRESS = 0.015  # how far beyond the grasp the hand is driven until it is there [m]
-SHORT, DEEP = 0.012, 0.020  # of the grasp, where the fingers may begin to close [m]
 
 
 @cache
@@ -287,12 +285,9 @@ class GraspEnv(ManipulationEnv):
         turn = float(np.linalg.norm(rotation_error(goal, hand)))
         # in the axes of the hand as it should be: along the pads, closing, approach
         away = goal.T @ (point - grip)
-        room = max((self.arm.gripper.max_width - width) / 2 - PAD_ROOM, 0.004)
-        closing = self.width < self.arm.gripper.max_width - 0.004
-        reach = 2.0 if closing else 1.0  # once the fingers move they go on unless the object has slipped away
-        off = max(abs(away[0]) - 0.010, abs(away[1]) - room, 0.1 * (turn - 0.2), 0.0)
-        at_object = off <= 0.005 * (reach - 1.0) and -DEEP * reach < away[2] < SHORT * reach
-
+        opening = self.arm.gripper.max_width
+        closing = self.width < opening - 0.004
+        at_object, back = grasp_phase(away, turn, width, opening, closing)
         settled = abs(float(self.data.qvel[self.handles.finger_dof].sum())) < 0.02
         if self.gripped(slot) and settled and closing:
             height = self._rest_height[slot] + LIFT + 0.04 - self.data.xpos[self._bodies[slot]][2]
@@ -300,11 +295,6 @@ class GraspEnv(ManipulationEnv):
             weight = np.array([0.0, 0.0, 9.81 * self.model.body_mass[self._bodies[slot]]])
             torque = self.scene.control.torque(self.data, grip, hand, aim, _upright(hand), weight)
             return self.action_of(self.overcome_friction(torque), 1.0)
-        # a funnel over the object: what its fingers would not clear keeps the hand up, everything else is
-        # mended on the way down. Whoever aims at the grasp itself comes to rest above it where the joints
-        # have friction, and a policy cannot see how much: so the hand is driven beyond it until the fingers
-        # close.
-        back = 0.0 if at_object else float(np.clip(3.0 * off, 0.0, 0.06)) - PRESS
         aim = point - back * goal[:, 2]
         torque = self.scene.control.torque(self.data, grip, hand, aim, goal)
         return self.action_of(self.overcome_friction(torque), 1.0 if at_object else -1.0)

@@ -34,6 +34,7 @@ from robolearn.envs.pegs import (
 )
 from robolearn.envs.views import View
 from robolearn.errors import choose
+from robolearn.skills import insertion_aim, tightness
 from robolearn.units import Angle, Length
 
 Array = NDArray[np.float64]
@@ -44,11 +45,7 @@ FLIP: Array = np.diag([1.0, -1.0, -1.0])
 FRONT = View("front", "base", (0.93, 0.0, 0.36), (0.5, 0.0, 0.05), (0, 0, 1), 0.50)
 WRIST = View("wrist", "hand", (0.085, 0.0, 0.03), (0.0, 0.0, 0.185), (0, 0, -1), 0.75)
 
-HOVER = 0.012  # above the mouth, where the teacher waits until it is aligned [m]
 SETTLE = 0.05  # for the pads to come to rest on the handle [s]
-NEAR = 0.015  # above the mouth, where it begins to go gently [m]
-BEYOND = 0.004  # how much deeper than asked the teacher goes, without touching the floor [m]
-STRIDE = 0.018  # how far below the tip the teacher aims at most; with its gains it sinks at 75 mm/s [m]
 SCATTER_TRIES = 10
 # that may be asked for [m]: nearer to the floor the tip would have to rest on it, which no teacher aims at
 DEPTHS = (1e-4, PegGeometry.hole_depth - 0.002)
@@ -275,15 +272,9 @@ class PegInsertionEnv(ManipulationEnv):
         """Align above the mouth, go down the further the better aligned, stop above the floor."""
         position, rotation = self.tip_pose()
         shift, turn = self.error()
-        tight = self.geometry.clearance + 0.6 * self.geometry.chamfer
-        misfit = max(hypot(shift[0], shift[1]) / tight, sqrt(turn @ turn) / 0.06)
-        # beside the chamfer it would only rub on the rim: it waits above until it is over it
-        waits = float(np.clip(misfit - 1.0, 0.0, 1.0)) * HOVER
-        sinks = float(np.clip((1.2 - misfit) / 0.4, 0.0, 1.0)) if shift[2] < 0.001 else 1.0
-        deep = -self.enough - BEYOND
-        goal = self._mouth + np.array([0.0, 0.0, waits + sinks * (deep - waits)])
-        # it meets the rim gently, and is quicker far above
-        goal[2] = max(goal[2], position[2] - STRIDE - max(-float(shift[2]) - NEAR, 0.0))
+        tight = tightness(self.geometry.clearance, self.geometry.chamfer)
+        aside, askew = hypot(shift[0], shift[1]), sqrt(turn @ turn)
+        goal = insertion_aim(position, self._mouth, aside, askew, tight, self.enough)
         weight = np.array([0.0, 0.0, 9.81 * self.model.body_mass[self._peg]])
         torque = self._insertion.torque(self.data, position, rotation, goal, self._aligned, weight)
         return self.action_of(self.overcome_friction(torque), 1.0)
