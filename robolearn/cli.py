@@ -265,6 +265,14 @@ def data_verify(arguments: list[str]) -> int:
     return parse("data verify", run_verify, arguments)
 
 
+@data_command
+def data_doctor(arguments: list[str]) -> int:
+    """Look for what is wrong with a store's episodes: sensors, torques, copies, balance, coverage; a page."""
+    from robolearn.data.doctor.doctor_command import run_doctor
+
+    return parse("data doctor", run_doctor, arguments)
+
+
 def _help(text: str, commands: Mapping[str, Command]) -> str:
     width = max(map(len, commands)) + 2
     lines = [f"  {name:<{width}}{(run.__doc__ or '').splitlines()[0]}" for name, run in commands.items()]
