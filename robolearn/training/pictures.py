@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import imageio.v2 as imageio
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from robolearn.data.episode import Episode
-from robolearn.envs.tasks import make
-from robolearn.policies.bundle import Bundle
+
+if TYPE_CHECKING:
+    from robolearn.policies.bundle import Bundle
 
 Picture = NDArray[np.uint8]
 
@@ -97,6 +98,8 @@ def play(bundle: Bundle, changes: Mapping[str, Any], seed: int) -> Iterator[tupl
     Yields:
         a frame a control step, uint8 (h, w, 3), and how the episode has ended, "" until then.
     """
+    from robolearn.envs.tasks import make  # whoever only looks at pictures needs no simulator
+
     env = make(bundle.task, changes, render_mode="rgb_array")
     cameras = [camera.name for camera in bundle.contract.cameras]
     try:
