@@ -295,7 +295,7 @@ def test_a_request_that_is_no_number_never_reaches_a_learner():
     episodes[0].filtered[0] = 0.0
     with quick_folder() as folder, open_with(folder, episodes) as store:
         batch = Transitions(store).at(np.arange(6))
-    assert batch.altered.tolist() == [True, True, False, False, False, True]
+    assert batch.altered.tolist() == [False, True, False, False, False, True]
     assert batch.action[:, 2].tolist() == [-1, -1, -1, 1, 0, 1]  # the gripper stays where it was sent
     assert batch.requested[0].tolist() == [0, 0, -1]
     assert np.isfinite(batch.action).all()

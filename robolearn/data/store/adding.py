@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from robolearn import checks
 from robolearn.data.episode import Episode, Outcome, Source
 from robolearn.data.store.columns import ColumnWriter, header_of
-from robolearn.data.store.layout import ColumnKind, columns_of, gaps_between, layout_of
+from robolearn.data.store.layout import ColumnKind, columns_of, gaps_between, layout_of, refused
 from robolearn.data.store.manifest import Manifest
 from robolearn.errors import InputError
 
@@ -221,7 +221,7 @@ def _altered(episode: Episode) -> int:
     """Actions whose torque was not the one asked for when their step ended; 0 where none is asked for."""
     if episode.contract.action.kind != "torque":
         return 0
-    return int((episode.requested[:, : episode.filtered.shape[1]] != episode.filtered).any(1).sum())
+    return int(refused(episode.requested[:, : episode.filtered.shape[1]], episode.filtered).sum())
 
 
 def _rows_per_shard(columns: Columns, shard_bytes: int) -> int:

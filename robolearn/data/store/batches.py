@@ -22,7 +22,8 @@ class TransitionBatch:
             (B, size); (B, w, ...), oldest first, for names that have a window of w.
         action: what was sent, (B, a): torques, gravity excluded [N·m], and the gripper's target.
         requested: what was asked for, (B, a); where that was no number, what was sent.
-        altered: whether the two differ at the end of the step: a request that the arm did not get, (B,).
+        altered: whether a torque was asked for that the arm had not got at the end of the step, (B,); False
+            where none was asked for, because the monitor held the arm or a person led it by hand.
         reward: discounted sum of these steps' rewards, (B,): 1 for the last action of a success, else 0.
         bootstrap: what the value of `next_observation` counts: discount^k after k steps, 0 where the task
             ended, (B,).

@@ -93,3 +93,12 @@ def columns_of(episode: Episode) -> dict[ColumnKind, Array]:
     """What of an episode goes into which column: T + 1 rows of observations and stamps, T of the others."""
     arrays = {name: stored(name, array) for name, array in episode.arrays().items()}
     return {ColumnKind(name, array.dtype.str, array.shape[1:]): array for name, array in arrays.items()}
+
+
+def refused(requested: Array, filtered: Array) -> NDArray[np.bool_]:
+    """Whether torques (M, n) were asked for that the arm did not get, (M,).
+
+    Where nothing was asked for (NaN: the monitor held the arm, or a person led it by hand) nothing was
+    refused.
+    """
+    return np.asarray(np.isfinite(requested).all(1) & (requested != filtered).any(1))

@@ -99,7 +99,7 @@ class EpisodeRow:
         recorded: when it happened [s, Unix time].
         contract: hash of its contract.
         outcome: how it ended, with the limiter's interventions by cause.
-        altered: actions whose filtered torque at the end of the step differs from what was requested.
+        altered: actions of which a torque was requested that was not the filtered one at the end of the step.
         operator, monitor: actions that a person and that the safety monitor chose.
         calibration: hash of the station's calibration, or "".
         quality: counts of what was wrong with its log (gaps, duplicates, late messages), JSON-like.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from robolearn import checks
 from robolearn.data.store.batches import Array, Floats, Indices, SequenceBatch, TransitionBatch
-from robolearn.data.store.layout import gaps_between
+from robolearn.data.store.layout import gaps_between, refused
 from robolearn.data.store.manifest import EpisodeRow
 from robolearn.data.store.store import Store
 from robolearn.data.store.sumtree import SumTree
@@ -233,7 +233,7 @@ class Transitions:
         """What was sent (M, a), what was asked for (M, a) and whether they differ (M,), of rows (M,)."""
         requested, filtered = self._requested.take(rows), self._filtered.take(rows)
         n = filtered.shape[1]
-        altered = (requested[:, :n] != filtered).any(1)
+        altered = refused(requested[:, :n], filtered)
         sent = np.concatenate([filtered, requested[:, n:]], 1)
         for i in np.flatnonzero(~np.isfinite(sent).all(1)):  # only the gripper's target may be no number
             sent[i, n:] = self._gripper_before(int(rows[i]), int(self._first[episode[i]]), n)

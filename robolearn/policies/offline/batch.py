@@ -19,8 +19,9 @@ class Batch:
             batch's where the network looks back (`Visuomotor.windows`).
         action: that was carried out: torques let through by the limiter [N·m] and the gripper, open (-1) or
             closed (+1), shape (B, a).
-        requested: that was asked for, (B, a); may hold NaN.
-        altered: whether the limiter or the monitor let something else through than was asked for, bool (B,).
+        requested: that was asked for, (B, a); what was carried out, where nothing was asked for.
+        altered: whether something was asked for and the limiter or the monitor let something else through,
+            bool (B,).
         reward: of this step and of those up to the next observation, discounted, (B,).
         bootstrap: how much the next observation's value counts, (B,): the discount to the power of the steps
             between, or 0 where the episode ended there by success or failure, not for want of time.
