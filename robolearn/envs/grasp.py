@@ -138,7 +138,9 @@ class GraspEnv(ManipulationEnv):
             _, point, goal, _ = self._target()
             height = float(rng.uniform(-0.003, 0.03) if rng.random() < 0.5 else rng.uniform(0.0, 0.2))
             aside = np.append(rng.normal(0.0, 0.008 + 0.25 * max(height, 0.0), 2), -height)
-            spread = min(1.0, 0.1 + 10.0 * max(height, 0.0))
+            # now and then turned anyhow: a hand that is always aligned when it is low teaches nothing about how
+            # an object lies, seen from close by
+            spread = 1.0 if rng.random() < 0.3 else min(1.0, 0.1 + 10.0 * max(height, 0.0))
             yaw = float(rng.uniform(-1.0, 1.0) * spread * np.pi / 2)
             tilt = np.append(rng.normal(0.0, 0.03, 2), 0.0)
             drift = -0.3 * rng.uniform(0.0, 5.0) * aside + rng.normal(0.0, 0.02, 3)
