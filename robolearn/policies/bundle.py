@@ -32,13 +32,17 @@ from robolearn.contract import Contract
 from robolearn.errors import InputError, choose
 from robolearn.files import flush_directory
 from robolearn.policies.card import card_text
+from robolearn.policies.modular.policy import Modular, ModularConfig
 from robolearn.policies.visuomotor import Visuomotor, VisuomotorConfig
 
 FORMAT = "robolearn-bundle"
 VERSION = 2
 """Version of the files; another one is refused."""
 
-NETWORKS: dict[str, tuple[type[Visuomotor], type[Any]]] = {"visuomotor": (Visuomotor, VisuomotorConfig)}
+NETWORKS: dict[str, tuple[type[Visuomotor], type[Any]]] = {
+    "visuomotor": (Visuomotor, VisuomotorConfig),
+    "modular": (Modular, ModularConfig),
+}
 """Kinds of network by the name that stands in bundle.json: the class and its configuration's class."""
 
 SHIPPED = Path(robolearn.__file__).parent / "bundles"

@@ -216,17 +216,19 @@ class Visuomotor(nn.Module):
         Returns:
             torques [N·m] and the gripper, open (-1) or closed (+1), shape (a,).
         """
-        batch = self._batch(observation)
-        self._remember(batch)
-        window = torch.stack(tuple(self._seen), 1)
-        recurrent = self.config.recurrent
-        features = (
-            self._recall(window) if recurrent else torch.cat([*self._points(batch), window.flatten(1)], 1)
-        )
-        normalised, _ = self.decide(features)
+        normalised, _ = self.decide(self.take_in(observation))
         action = (normalised[0] * self.action_scale + self.action_mean).cpu().numpy()
         action[-1] = 1.0 if float(normalised[0, -1]) > 0 else -1.0
         return np.asarray(action, np.float32)
+
+    def take_in(self, observation: dict[str, Array]) -> Tensor:
+        """The next observation of an episode into memory, and features (1, f) of the latest ones."""
+        batch = self._batch(observation)
+        self._remember(batch)
+        window = torch.stack(tuple(self._seen), 1)
+        if self.config.recurrent:
+            return self._recall(window)
+        return torch.cat([*self._points(batch), window.flatten(1)], 1)
 
     @torch.no_grad()
     def observe(self, observation: dict[str, Array]) -> None:
