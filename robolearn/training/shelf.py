@@ -39,9 +39,20 @@ class EpisodeShelf:
         self._batch: list[Episode] = []
         self._left_out = 0
 
-    def load(self) -> Iterator[Episode]:
-        """The episodes in the order in which they came; damaged files are named and left out."""
+    @property
+    def files(self) -> int:
+        """Files that were begun so far, those that are gone included."""
+        return self._next
+
+    def load(self, files: int | None = None) -> Iterator[Episode]:
+        """The episodes in the order in which they came; damaged files are named and left out.
+
+        With `files` those are deleted that came after `files` was so large: what they hold comes again.
+        """
         for path in sorted(self._directory.glob("[0-9]*.npz")):
+            if files is not None and int(path.stem) >= files:
+                path.unlink()
+                continue
             self._next = int(path.stem) + 1
             try:
                 batch = load_batch(path)

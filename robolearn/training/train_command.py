@@ -20,6 +20,7 @@ from robolearn.policies.visuomotor import VisuomotorConfig
 from robolearn.terminal import parse
 from robolearn.training.describe import as_options, summary_of
 from robolearn.training.offline.command import is_offline, run_train_offline
+from robolearn.training.online.command import is_online, run_train_online
 from robolearn.training.run import TrainConfig, read_config
 from robolearn.training.tally import process_start
 from robolearn.training.train import NotKept, Result, train
@@ -36,8 +37,9 @@ class RunOptions:
     """How long, how often and where.
 
     Attributes:
-        method: guided (by a teacher), or one that learns from logged episodes: bc, td3bc, awac, iql, cql.
-            Those have other options: see `robolearn train TASK --method iql --help`.
+        method: guided (by a teacher); one that learns from logged episodes: bc, td3bc, awac, iql, cql; or one
+            that learns by trial and error: sac, rlpd, qtopt. Those have other options: see
+            `robolearn train TASK --method iql --help`.
         minutes: wall time from the start of the process until learning ends, everything included [min].
         seed: of the network, of the episodes and of the batches.
         run: directory to make for the run; runs/TASK-TIME if not given.
@@ -66,6 +68,8 @@ def run_train(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(_usage())
         return 0 if words else 2
+    if is_online(words):
+        return run_train_online(words)
     if is_offline(words):
         return run_train_offline(words)
     config, options = read_words(words)
@@ -138,9 +142,9 @@ def _usage() -> str:
 usage: robolearn train TASK [options]
        robolearn train --resume RUN [options]
 
-Train a policy with a teacher that knows the simulator's state, or, with --method, from logged episodes;
-leaves a run's directory with the policy's bundle and a report. Ctrl-C keeps the best policy so far, and
---resume goes on.
+Train a policy with a teacher that knows the simulator's state, or, with --method, from logged episodes or by
+trial and error; leaves a run's directory with the policy's bundle and a report. Ctrl-C keeps the best policy
+so far, and --resume goes on.
 
 tasks:
 {tasks}

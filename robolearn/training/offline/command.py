@@ -20,6 +20,7 @@ from robolearn.errors import InputError, choose
 from robolearn.policies.bundle import load_bundle
 from robolearn.policies.offline.config import OfflineConfig
 from robolearn.policies.offline.methods import METHODS
+from robolearn.policies.online.methods import METHODS as ONLINE
 from robolearn.policies.visuomotor import VisuomotorConfig
 from robolearn.terminal import parse
 from robolearn.training.configuration import read_changes
@@ -118,7 +119,7 @@ def read_words(words: list[str]) -> tuple[OfflineTrainConfig, OfflineOptions]:
     if not task:
         raise InputError(f"what is to be trained? choose one of {', '.join(TASKS)}, before the options")
     kind = task_class(task).config_type
-    own_kind = METHODS[choose("method", method, ["guided", *METHODS])].config_type
+    own_kind = METHODS[choose("method", method, ["guided", *METHODS, *ONLINE])].config_type
     beginning: Any = saved or _beginning(task, scan)
     shown = {name: getattr(beginning, name) for name in _names(OfflineOptions) if hasattr(beginning, name)}
     defaults = {

@@ -24,7 +24,7 @@ from robolearn.policies.bundle import load_bundle
 from robolearn.policies.offline.actor import Actor
 from robolearn.policies.offline.learner import Learner
 from robolearn.policies.offline.methods import METHODS
-from robolearn.policies.visuomotor import Visuomotor
+from robolearn.policies.visuomotor import Visuomotor, VisuomotorConfig
 from robolearn.training.evaluation import check_offer, require_as_trained, task_changes
 from robolearn.training.offline.config import OfflineTrainConfig
 from robolearn.training.problem import Problem
@@ -62,7 +62,17 @@ def pose_offline(config: OfflineTrainConfig) -> Problem:
         changes = task_changes(bundle, config.changes)
         check_offer(bundle.contract, bundle.task, changes)
         return Problem(config.task, changes, changes, bundle.contract, bundle.network)
-    env = make(config.task, config.changes)
+    return pose_new(config.task, config.changes, config.network)
+
+
+def pose_new(task: str, changes: dict[str, Any], size: VisuomotorConfig) -> Problem:
+    """A task as a policy sees it that has no teacher, and a new network of a size.
+
+    Raises:
+        InputError: the task refuses its configuration, is not commanded by torques, or observes what the
+            network cannot take.
+    """
+    env = make(task, changes)
     try:
         if env.config.action != "torque":
             raise InputError(f"action is {env.config.action!r}; what is learned are torques: choose 'torque'")
@@ -75,11 +85,11 @@ def pose_offline(config: OfflineTrainConfig) -> Problem:
         channels = {item: shape[0] for item, shape in shapes.items() if item not in env.views}
         if not channels:
             raise InputError(f"observe names no readings: add at least one of {', '.join(CHANNELS)}")
-        contract = env.contract(config.network.history)
+        contract = env.contract(size.history)
         if STATE in channels:
             contract = with_state(contract, env.state_size)
-        network = Visuomotor(config.network, cameras, channels, 0, contract.action.length)
-        return Problem(config.task, config.changes, config.changes, contract, network)
+        network = Visuomotor(size, cameras, channels, 0, contract.action.length)
+        return Problem(task, changes, changes, contract, network)
     finally:
         env.close()
 

@@ -1,0 +1,1 @@
+"""Training by trial and error: `robolearn train TASK --method sac|rlpd|qtopt`."""
