@@ -13,10 +13,12 @@ import torch
 from offline_worlds import CPU, QUICK, World, actor, ask, judge, learn, learner, propose
 
 from robolearn.errors import InputError
+from robolearn.policies.offline.actor import Actor
 from robolearn.policies.offline.batch import draw
 from robolearn.policies.offline.config import OfflineConfig
 from robolearn.policies.offline.methods import METHODS
 from robolearn.policies.offline.networks import cvar
+from robolearn.policies.visuomotor import Visuomotor, VisuomotorConfig
 
 RNG = np.random.default_rng(7)
 CLOSED = 0.3  # share of the bandit's actions that close the gripper
@@ -358,6 +360,42 @@ def test_what_acts_follows_what_learns(method: str) -> None:
     taught.update(ask(bandit(), *range(50)))
     taught.update(ask(bandit(), *range(50)))
     assert torch.equal(policy.control[0].weight, kept)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_policy_that_rests_does_not_move_nor_what_it_sees_with(method: str) -> None:
+    """Under CQL the critics' loss trains the convolutions: not while the policy rests."""
+    torch.manual_seed(0)
+    size = VisuomotorConfig(channels=(4,), hidden=8, layers=1)
+    seeing = Visuomotor(size, {"front": (16, 16)}, {"state": 1}, 0, 2)
+    kind = METHODS[method]
+    taught: Any = kind(
+        Actor(seeing, -torch.ones(1), torch.ones(1), torch.ones(1)), QUICK, kind.config_type(), CPU
+    )
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(256, size=(8, 16, 16, 3), dtype=np.uint8)
+
+    def batch() -> Any:
+        asked = ask(bandit(), *range(8))
+        for observation in (asked.observation, asked.next_observation):
+            observation["front"] = torch.from_numpy(pictures.copy())
+        return asked
+
+    def weights() -> list[torch.Tensor]:
+        return [
+            p.detach().clone() for net in (taught.actor, taught.average) for p in net.network.parameters()
+        ]
+
+    before = weights()
+    taught.rest()
+    for _ in range(3):
+        taught.update(batch())
+    assert all(torch.equal(*pair) for pair in zip(before, weights(), strict=True))
+    taught.schedule(0.0)
+    for _ in range(3):
+        taught.update(batch())
+    moved = [not torch.equal(*pair) for pair in zip(before, weights(), strict=True)]
+    assert all(moved)
 
 
 def test_the_policys_rate_falls_to_a_twentieth_and_the_critics_stays() -> None:

@@ -70,10 +70,12 @@ class CQL(Learner):
     def update(self, batch: Batch) -> dict[str, float]:
         config, shared, actor = self.config, self.shared, self.actor
 
-        # what is seen; the critics' loss trains the convolutions, for the policy's has no label to learn from
+        # what is seen; the critics' loss trains the convolutions, for the policy's has no label to learn from,
+        # unless the policy is to stay where it is
         self.augment(batch)
         features = actor.encode(batch.observation)
         seen, action = features.detach(), actor.inside(batch.action)
+        looked = seen if self.resting else features
 
         # one step of the return, and what the policy gets from where it leads
         with torch.no_grad():
@@ -85,7 +87,7 @@ class CQL(Learner):
 
         # the critics: up at the data's actions, down at those that tempt
         both = torch.cat([action.expand_as(tempting), tempting], 1)
-        returns, tempted = self.critic(features.repeat(2, 1), both).chunk(2, 1)
+        returns, tempted = self.critic(looked.repeat(2, 1), both).chunk(2, 1)
         critic_loss = td_loss(returns, goal, batch.weight)
         pushed = kept * tempted.mean(-1) - returns.mean(-1)
         conservative_loss = (batch.weight * pushed).mean(1).sum()

@@ -42,6 +42,8 @@ class Learner:
             self.actor.parameters(), lr=shared.learning_rate, weight_decay=1e-4, fused=True
         )
         self.steps = 0
+        self.resting = False
+        """Whether the policy, its convolutions included, is held where it is."""
 
     def update(self, batch: Batch) -> dict[str, float]:
         """One gradient step.
@@ -58,7 +60,8 @@ class Learner:
         raise NotImplementedError
 
     def schedule(self, progress: float) -> None:
-        """Set the policy's learning rate for the training's progress, from 0 to 1."""
+        """Set the policy's learning rate for the training's progress, from 0 to 1; the policy learns."""
+        self.resting = False
         rate = self.shared.learning_rate * (
             0.05 + 0.95 * 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
         )
@@ -67,6 +70,7 @@ class Learner:
 
     def rest(self) -> None:
         """Hold the policy where it is until the next `schedule`; what judges goes on learning."""
+        self.resting = True
         for group in self.actor_optimiser.param_groups:
             group["lr"] = 0.0
 
