@@ -146,6 +146,16 @@ def test_awac_judges_the_policy_and_not_the_data() -> None:
     assert found == pytest.approx([0.45**2, 0.45, 1.0], abs=0.06)
 
 
+def test_awac_compares_two_verdicts_of_the_same_critics(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy that does just what was done has no advantage over it, however fast its critics learn."""
+    taught = learner("awac", 1, replace(QUICK, critic_learning_rate=1.0))
+    batch = ask(bandit(), *range(64))
+    action = taught.actor.inside(batch.action)
+    monkeypatch.setattr(taught.actor, "sample", lambda proposal, count: action.expand(count, -1, -1))
+    for _ in range(3):
+        assert taught.update(batch)["favour"] == 1.0
+
+
 # --- TD3+BC ---------------------------------------------------------------------------------------------
 
 

@@ -67,9 +67,8 @@ class AWAC(Learner):
             goal = batch.reward[:, None] + batch.bootstrap[:, None] * following
         returns = self.critic(seen, action)
         critic_loss = td_loss(returns, goal, batch.weight)
-        self.descend(self.critic_optimiser, critic_loss)
 
-        # how much better the data's actions are than the policy's
+        # how much better the data's actions are than the policy's, both by the critics before their step
         proposal = actor(features)
         with torch.no_grad():
             verdict = shared.believed(returns).mean(-1)
@@ -79,6 +78,7 @@ class AWAC(Learner):
             ]
             advantage = verdict - torch.stack(own).mean(0)
             favour = (config.temperature * advantage).exp().clamp_max(config.most)
+        self.descend(self.critic_optimiser, critic_loss)
 
         # the policy: imitate, the better an action the more
         policy_loss = -(batch.weight * favour * actor.log_prob(proposal, action)).mean()

@@ -70,8 +70,8 @@ class CQL(Learner):
     def update(self, batch: Batch) -> dict[str, float]:
         config, shared, actor = self.config, self.shared, self.actor
 
-        # what is seen; the critics' loss trains the convolutions, for the policy's has no label to learn from,
-        # unless the policy is to stay where it is
+        # what is seen; the critics' loss trains the convolutions, unless the policy rests, for the policy's has
+        # no label to learn from
         self.augment(batch)
         features = actor.encode(batch.observation)
         seen, action = features.detach(), actor.inside(batch.action)
