@@ -177,6 +177,14 @@ def test_td3bc_goes_from_imitation_to_the_best_action() -> None:
     assert found[0.0] + 0.1 < found[2.5] < found[200.0] - 0.05
 
 
+def test_td3bc_stays_in_the_box_however_much_critics_promise_beyond() -> None:
+    """The return rises all the way to the box's edge; critics that go on with the line promise more."""
+    torque = np.random.default_rng(0).uniform(-1, 1, 2000)
+    taught = learner("td3bc", 1, alpha=200.0)
+    learn(taught, World(1, 0, torque, -1.0, torque), 400)
+    assert propose(taught, 0)[0] == pytest.approx(1.0, abs=0.1)
+
+
 def test_td3bcs_balance_does_not_depend_on_the_size_of_rewards() -> None:
     """The verdict counts in units of its mean size: critics that say ten times as much change nothing."""
     moved = []

@@ -21,19 +21,28 @@ LOG_STD = (-5.0, 1.0)  # least and greatest logarithm of a spread
 
 
 class Proposal(NamedTuple):
-    """What the network proposes for B observations: torques in the box (B, n), logits of closing (B,)."""
+    """What the network proposes for B observations: torques (B, n), in units of the box, which they may lie
+    outside of, and logits of closing (B,)."""
 
     torque: Tensor
     logit: Tensor
 
     def action(self) -> Tensor:
-        """What acts: torques inside the box, the gripper open or closed, (B, n + 1)."""
+        """The nearest action inside the box, the gripper open or closed, (B, n + 1): what critics can judge.
+
+        What is deployed is the network itself. Nothing but its losses keeps its torques near the box (see
+        `beyond`); on the arm the limiter bounds them, at its own limits.
+        """
         gripper = torch.where(self.logit > 0, 1.0, -1.0)
         return torch.cat([self.torque.clamp(-1.0, 1.0), gripper[:, None]], 1)
 
     def smooth(self) -> Tensor:
         """The same with a gradient everywhere: torques as they are, the gripper's mean, (B, n + 1)."""
         return torch.cat([self.torque, torch.tanh(0.5 * self.logit)[:, None]], 1)
+
+    def beyond(self) -> Tensor:
+        """How far the torques lie outside the box: the sum of squares, (B,); calls them back as a loss."""
+        return (self.torque.abs() - 1.0).clamp_min(0.0).square().sum(-1)
 
 
 class Actor(nn.Module):

@@ -70,8 +70,8 @@ class CQL(Learner):
     def update(self, batch: Batch) -> dict[str, float]:
         config, shared, actor = self.config, self.shared, self.actor
 
-        # what is seen; the critics' loss trains the convolutions, unless the policy rests, for the policy's has
-        # no label to learn from
+        # what is seen; the critics' loss trains the convolutions, for the policy's has no label to learn
+        # from; while the policy rests, none does
         self.augment(batch)
         features = actor.encode(batch.observation)
         seen, action = features.detach(), actor.inside(batch.action)
@@ -99,8 +99,8 @@ class CQL(Learner):
         own = torch.cat([own[:, :-1], proposal.smooth()[:, -1:]], 1)
         with frozen(self.critic):
             verdict = shared.believed(self.critic(seen, own)).mean(-1)
-        beyond = (proposal.torque.abs() - 1.0).clamp_min(0.0).square().sum(-1)
-        policy_loss = (batch.weight * (beyond - verdict - config.entropy * actor.entropy(proposal))).mean()
+        entropy = config.entropy * actor.entropy(proposal)
+        policy_loss = (batch.weight * (proposal.beyond() - verdict - entropy)).mean()
         self.descend(self.actor_optimiser, policy_loss)
 
         # what follows

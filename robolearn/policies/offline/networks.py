@@ -142,10 +142,11 @@ def td_loss(returns: Tensor, goal: Tensor, weight: Tensor) -> Tensor:
     count = returns.shape[-1]
     if count == 1:
         return 0.5 * (weight * (returns[..., 0] - goal.mean(-1)).square()).mean(1).sum()
-    level = levels(returns)[:, None]
-    short = goal[:, None, :] - returns[..., None]  # (E, B, K, K')
-    loss = torch.where(short > 0, level * short, (level - 1.0) * short)
-    return (weight * loss.mean(-1).sum(-1)).mean(1).sum()
+    # level x short where they say too little, (1 - level) x over where they say too much: the first of all, and
+    # over where there is any, which takes one table of all against all
+    over = (returns[..., None] - goal[:, None, :]).clamp_min(0.0).mean(-1)  # (E, B, K) from (E, B, K, K')
+    short = goal.mean(-1)[:, None] - returns
+    return (weight * (levels(returns) * short + over).sum(-1)).mean(1).sum()
 
 
 @torch.no_grad()

@@ -3,6 +3,10 @@
 TD3 (Fujimoto et al., ICML 2018) with one more term in the policy's loss, the distance to the data's action.
 ReBRAC (Tarasov et al., NeurIPS 2023) is the same with that distance taken off the critics' goal, too
 (`critic_penalty`), layer normalisation and deeper critics.
+
+The paper's policy ends in a tanh, which keeps its actions in the box. The network here has none, so that it
+can go on from one that learned otherwise: it is judged at the box's edge where it proposes more, and called
+back.
 """
 
 from __future__ import annotations
@@ -88,12 +92,13 @@ class TD3BC(Learner):
 
         # the policy: what the critics value most, near what was done
         if turn:
-            own = actor(features).smooth()
-            with frozen(self.critic):
-                verdict = shared.believed(self.critic(seen, own)).mean(-1)
+            proposal = actor(features)
+            own = proposal.smooth()
+            with frozen(self.critic):  # beyond the box they would guess, and say more the farther it is
+                verdict = shared.believed(self.critic(seen, own.clamp(-1.0, 1.0))).mean(-1)
             scale = config.alpha / verdict.detach().abs().mean().clamp_min(1e-6)
             away = (own - action).square().mean(-1)
-            policy_loss = (batch.weight * (away - scale * verdict)).mean()
+            policy_loss = (batch.weight * (away + proposal.beyond() - scale * verdict)).mean()
             self.descend(self.actor_optimiser, policy_loss)
             losses |= {"policy": float(policy_loss.detach()), "away": float(away.detach().mean())}
 
