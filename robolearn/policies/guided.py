@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,8 @@ class GuidedConfig:
         gripper_weight: of the loss on the gripper.
         average: decay of the moving average of weights that acts and is kept, below 1.
         capacity: observations kept; the oldest go first.
+        episodes: most episodes that are collected, for curves over their number; 0 for as many as there is
+            time for.
 
     Raises:
         InputError: a value that no learning can be done with.
@@ -69,11 +71,13 @@ class GuidedConfig:
     gripper_weight: float = 0.1
     average: float = 0.995
     capacity: int = 60_000
+    episodes: int = 0
 
     def __post_init__(self) -> None:
         for name in ("demonstrations", "scattered_steps", "batch", "capacity"):
             checks.whole(name, getattr(self, name), 1)
-        checks.whole("scattered", self.scattered, 0)
+        for name in ("scattered", "episodes"):
+            checks.whole(name, getattr(self, name), 0)
         for name in ("noise", "policy_noise", "state_weight", "gripper_weight"):
             checks.number(name, getattr(self, name), low=0.0)
         checks.number("learning_rate", self.learning_rate, above=0.0)
@@ -167,6 +171,25 @@ def fit_normalisation(network: Visuomotor, replay: Replay) -> None:
     network.action_scale.copy_(scale.clamp_min(1e-3))
 
 
+Objective = Callable[[Visuomotor, dict[str, Tensor], GuidedConfig], tuple[Tensor, dict[str, Tensor]]]
+"""What is learned: from a network and a batch to the loss, and to its parts by name, unweighted."""
+
+
+def imitation(
+    network: Visuomotor, batch: dict[str, Tensor], config: GuidedConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """How far from the teacher's action and from the true state: losses on torques, gripper and state."""
+    action, pose = network(batch)
+    goal = (batch["expert"] - network.action_mean) / network.action_scale
+    torque_loss = nn.functional.smooth_l1_loss(action[:, :-1], goal[:, :-1], beta=0.3)
+    closing = (goal[:, -1] > 0).float()
+    gripper_loss = nn.functional.binary_cross_entropy_with_logits(action[:, -1], closing)
+    state = (batch["state"] - network.state_mean) / network.state_scale
+    state_loss = nn.functional.smooth_l1_loss(pose, state, beta=0.3)
+    loss = torque_loss + config.gripper_weight * gripper_loss + config.state_weight * state_loss
+    return loss, {"torque": torque_loss, "gripper": gripper_loss, "state": state_loss}
+
+
 class Learner:
     """Gradient steps on labelled observations, and the averaged weights that act.
 
@@ -174,9 +197,17 @@ class Learner:
         network: trained in place; moved to the device.
         config: how it learns.
         device: where it computes.
+        objective: what it learns.
     """
 
-    def __init__(self, network: Visuomotor, config: GuidedConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: Visuomotor,
+        config: GuidedConfig,
+        device: torch.device,
+        objective: Objective = imitation,
+    ) -> None:
+        self.objective = objective
         self.network = network.to(device)
         averaging = torch.optim.swa_utils.get_ema_multi_avg_fn(config.average)
         self.average = torch.optim.swa_utils.AveragedModel(
@@ -200,7 +231,7 @@ class Learner:
             progress: of the training, from 0 to 1; sets the learning rate.
 
         Returns:
-            the losses on torques, gripper and privileged state, unweighted.
+            the objective's parts, unweighted.
 
         Raises:
             FloatingPointError: the loss or its gradient is not finite; the weights are as they were before.
@@ -217,15 +248,7 @@ class Learner:
             for name in network.cameras:
                 batch[name][:swapped] = batch[name][:swapped][..., order]
 
-        # how far from the teacher's action and from the true state
-        action, pose = network(batch)
-        goal = (batch["expert"] - network.action_mean) / network.action_scale
-        torque_loss = nn.functional.smooth_l1_loss(action[:, :-1], goal[:, :-1], beta=0.3)
-        closing = (goal[:, -1] > 0).float()
-        gripper_loss = nn.functional.binary_cross_entropy_with_logits(action[:, -1], closing)
-        state = (batch["state"] - network.state_mean) / network.state_scale
-        state_loss = nn.functional.smooth_l1_loss(pose, state, beta=0.3)
-        loss = torque_loss + config.gripper_weight * gripper_loss + config.state_weight * state_loss
+        loss, parts = self.objective(network, batch, config)
 
         # move the weights, and their average after them; never by what is not finite, which would be the end
         # of both
@@ -240,8 +263,4 @@ class Learner:
         self.optimiser.step()
         self.average.update_parameters(network)
         self.steps += 1
-        return {
-            "torque": float(torque_loss.detach()),
-            "gripper": float(gripper_loss.detach()),
-            "state": float(state_loss.detach()),
-        }
+        return {name: float(part.detach()) for name, part in parts.items()}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from robolearn.errors import InputError
-from robolearn.policies.guided import GuidedConfig, Learner
+from robolearn.policies.guided import GuidedConfig, Learner, Objective, imitation
 from robolearn.policies.visuomotor import Visuomotor
 from robolearn.training.tally import RECENT, Best, Clock, Tally
 
@@ -36,6 +36,7 @@ def restore(
     device: torch.device,
     rng: np.random.Generator,
     tally: Tally,
+    objective: Objective = imitation,
 ) -> Learner:
     """The learner of a checkpoint; sets the tally and the random numbers, too.
 
@@ -44,7 +45,7 @@ def restore(
     """
     try:
         network.load_state_dict(state["network"])
-        learner = Learner(network, config, device)
+        learner = Learner(network, config, device, objective)
         learner.average.load_state_dict(state["average"])
         learner.optimiser.load_state_dict(state["optimiser"])
         learner.steps = state["steps"]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from robolearn.contract import Contract
+from robolearn.data.episode import Episode
 from robolearn.envs.config import CHANNELS
 from robolearn.envs.tasks import make
 from robolearn.errors import InputError, choose
 from robolearn.policies.bundle import save_bundle
+from robolearn.policies.guided import Objective, imitation
+from robolearn.policies.modular.learning import detection
 from robolearn.policies.visuomotor import Visuomotor
-from robolearn.training.run import TrainConfig
+from robolearn.training.modular import detector, relabelled
+from robolearn.training.run import ModularTrainConfig, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,8 @@ class Problem:
         collected: the same for collecting: the simulator's state is among the observations.
         contract: what the policy sees and commands.
         network: untrained.
+        objective: what it learns.
+        prepare: what is made of an episode before it is learned from.
     """
 
     task: str
@@ -34,6 +40,8 @@ class Problem:
     collected: dict[str, Any]
     contract: Contract
     network: Visuomotor
+    objective: Objective = imitation
+    prepare: Callable[[Episode], Episode] = lambda episode: episode
 
     def save(self, path: Path, policy: Visuomotor, card: Mapping[str, Any] | None = None) -> None:
         """Write a policy as a bundle; raises what `save_bundle` raises."""
@@ -67,11 +75,15 @@ def pose(config: TrainConfig) -> Problem:
         changes = config.changes
         action = (env.action_space.shape or (0,))[0]
         try:
-            network = Visuomotor(config.network, cameras, channels, env.state_size, action)
+            if modular := isinstance(config, ModularTrainConfig):
+                network: Visuomotor = detector(config.network, env, cameras, channels, action)
+            else:
+                network = Visuomotor(config.network, cameras, channels, env.state_size, action)
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
             raise InputError(f"no {config.network} fits pictures of {cameras}: {error}") from error
         collected = {**changes, "observe": (*observe, "state")}
-        return Problem(config.task, changes, collected, env.contract(config.network.history), network)
+        problem = Problem(config.task, changes, collected, env.contract(config.network.history), network)
+        return replace(problem, objective=detection, prepare=relabelled(network)) if modular else problem
     finally:
         env.close()
 

@@ -119,6 +119,13 @@ class TrainConfig:
         return cls(**entries)
 
 
+@dataclass(frozen=True)
+class ModularTrainConfig(TrainConfig):
+    """The same, asked of the modular rival: a detector learns in place of a policy, from like episodes."""
+
+    KIND: ClassVar[str] = "modular"
+
+
 class Run:
     """An open run's directory. No two processes train in one.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -154,14 +155,14 @@ def learn(
 
         # where a run that was killed had come to
         if state:
-            course.learner = restore(state, problem.network, learning, device, rng, tally)
+            course.learner = restore(state, problem.network, learning, device, rng, tally, problem.objective)
         scribe = Scribe(display.say)
         shelf = EpisodeShelf(run.episodes, learning.capacity, scribe, display.say)
         snapshots = Snapshots(run.snapshots, scribe, problem.save)
         recorder = Recorder(run, scribe, course.steps)
         held = 0  # episodes in the replay
         for episode in shelf.load():
-            replay.add(episode)
+            replay.add(problem.prepare(episode))
             held += 1
             tally.asked = max(tally.asked, episode.seed - first_seed(config) + 1)
         if resume:
@@ -169,13 +170,14 @@ def learn(
             tally.episodes, tally.frames = max(tally.episodes, held), max(tally.frames, replay.size)
             display.say(f"going on at {clock.seconds / 60:.1f} min, with {held} episodes")
 
-        first = min(FIRST, learning.demonstrations)
+        most = learning.episodes or sys.maxsize
+        first = min(FIRST, learning.demonstrations, most)
         publish, tell, save = Every(PUBLISH), Every(TELL), Every(CHECKPOINT)
         deaths = 0
         try:
             while clock.share < 1.0 and not interrupts.asked:
                 # keep the collectors busy: first with the disturbed teacher, then with the latest policy
-                while pool.pending < AHEAD * config.collectors:
+                while pool.pending < AHEAD * config.collectors and tally.asked < most:
                     acting = snapshots.latest if held + pool.pending >= learning.demonstrations else None
                     pool.submit(episode_wanted(config, problem, tally.asked, acting, clock.share))
                     snapshots.taken(acting)
@@ -183,7 +185,7 @@ def learn(
 
                 # take in what they bring
                 for spec, episode in pool.ready(0.5 if held < first else 0.0):
-                    replay.add(episode)
+                    replay.add(problem.prepare(episode))
                     shelf.add(episode)
                     alone = alone_in(spec)
                     tally.add(episode, alone is not None)
@@ -203,7 +205,7 @@ def learn(
                 learner = course.learner
                 if learner is None:
                     fit_normalisation(problem.network, replay)
-                    learner = course.learner = Learner(problem.network, learning, device)
+                    learner = course.learner = Learner(problem.network, learning, device, problem.objective)
 
                 # a gradient step
                 batch = replay.sample(learning.batch, rng, device)

@@ -21,12 +21,15 @@ from robolearn.terminal import parse
 from robolearn.training.describe import as_options, summary_of
 from robolearn.training.offline.command import is_offline, run_train_offline
 from robolearn.training.online.command import is_online, run_train_online
-from robolearn.training.run import TrainConfig, read_config
+from robolearn.training.run import ModularTrainConfig, TrainConfig, kind_of, read_config
 from robolearn.training.tally import process_start
 from robolearn.training.train import NotKept, Result, train
 
 MINUTES = {"grasp": 4.0, "peg-insertion": 4.0}
 """What a task takes to be learned well on two cores [min]; a task that is not listed is given 20."""
+
+KINDS: dict[str, type[TrainConfig]] = {kind.KIND: kind for kind in (TrainConfig, ModularTrainConfig)}
+"""What learns from a teacher's episodes, by the method's name."""
 
 HIDDEN = ("cameras", "reward_scales", "action")
 """Fields of a task's configuration that are too long for words, or that the teacher leaves no choice of."""
@@ -37,8 +40,9 @@ class RunOptions:
     """How long, how often and where.
 
     Attributes:
-        method: guided (by a teacher); one that learns from logged episodes: bc, td3bc, awac, iql, cql; or one
-            that learns by trial and error: sac, rlpd, qtopt. Those have other options: see
+        method: guided (by a teacher); modular (the same episodes teach a detector, which a controller stands
+            behind); one that learns from logged episodes: bc, td3bc, awac, iql, cql; or one that learns by
+            trial and error: sac, rlpd, qtopt. The latter have other options: see
             `robolearn train TASK --method iql --help`.
         minutes: wall time from the start of the process until learning ends, everything included [min].
         seed: of the network, of the episodes and of the batches.
@@ -95,8 +99,13 @@ def read_words(words: list[str]) -> tuple[TrainConfig, RunOptions]:
     task = "" if words[0].startswith("-") else words[0]
     scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     scan.add_argument("--resume", type=Path)
-    resume = scan.parse_known_args(words)[0].resume
-    saved = read_config(resume, TrainConfig) if resume is not None else None
+    scan.add_argument("--method", default="")
+    given, _ = scan.parse_known_args(words)
+    resume, method = given.resume, given.method
+    own_kind = KINDS.get(kind_of(resume) if resume is not None else method, TrainConfig)
+    saved = read_config(resume, own_kind) if resume is not None else None
+    if saved is not None and method not in ("", own_kind.KIND):
+        raise InputError(f"the run {resume} is {own_kind.KIND}, not {method}")
     if saved is not None and task not in ("", saved.task):
         raise InputError(f"the run {resume} trains {saved.task}, not {task}")
     task = saved.task if saved is not None else task
@@ -104,10 +113,10 @@ def read_words(words: list[str]) -> tuple[TrainConfig, RunOptions]:
         raise InputError(f"what is to be trained? choose one of {', '.join(TASKS)}, before the options")
     kind = task_class(task).config_type
     if saved is None:
-        saved = TrainConfig(task, {}, GuidedConfig(), VisuomotorConfig(), MINUTES.get(task, 20.0))
+        saved = own_kind(task, {}, GuidedConfig(), VisuomotorConfig(), MINUTES.get(task, 20.0))
     own = {name: getattr(saved, name) for name in ("minutes", "seed", "device", "collectors", "evaluate")}
     defaults = {
-        "run": as_options(RunOptions(**own)),
+        "run": as_options(RunOptions(method=own_kind.KIND, **own)),
         "task": as_options(kind(**saved.changes), HIDDEN),
         "learning": as_options(saved.learning),
         "network": as_options(saved.network),
@@ -119,7 +128,7 @@ def read_words(words: list[str]) -> tuple[TrainConfig, RunOptions]:
     every = make_dataclass("Every", groups.items())
     asked: Any = parse(f"train {task}", every, words, default=every(**defaults), description=about)
 
-    config = TrainConfig(
+    config = own_kind(
         task,
         {f.name: getattr(asked.task, f.name) for f in fields(kind)},
         GuidedConfig(**_values(asked.learning)),

@@ -57,6 +57,10 @@ class Servo:
         grip = self._model.grip(self._frames)
         self.position, self.rotation = grip[:3, 3].copy(), grip[:3, :3].copy()
 
+    def grips(self, q: Array) -> Array:
+        """Poses (..., 4, 4) of the grip point at joint positions (..., n) [rad], base frame."""
+        return self._model.grip(self._model.frames(q))
+
     def torque(
         self,
         goal: Array,

@@ -80,7 +80,7 @@ def is_offline(words: list[str]) -> bool:
     asked, _ = _scan(words)
     if asked.resume is not None:
         return kind_of(asked.resume) == OfflineTrainConfig.KIND
-    return asked.method != "guided"
+    return asked.method not in ("guided", "modular")
 
 
 def run_train_offline(words: list[str]) -> int:
@@ -119,7 +119,7 @@ def read_words(words: list[str]) -> tuple[OfflineTrainConfig, OfflineOptions]:
     if not task:
         raise InputError(f"what is to be trained? choose one of {', '.join(TASKS)}, before the options")
     kind = task_class(task).config_type
-    own_kind = METHODS[choose("method", method, ["guided", *METHODS, *ONLINE])].config_type
+    own_kind = METHODS[choose("method", method, ["guided", "modular", *METHODS, *ONLINE])].config_type
     beginning: Any = saved or _beginning(task, scan)
     shown = {name: getattr(beginning, name) for name in _names(OfflineOptions) if hasattr(beginning, name)}
     defaults = {
