@@ -142,9 +142,9 @@ def td_loss(returns: Tensor, goal: Tensor, weight: Tensor) -> Tensor:
     count = returns.shape[-1]
     if count == 1:
         return 0.5 * (weight * (returns[..., 0] - goal.mean(-1)).square()).mean(1).sum()
-    # level x short where they say too little, (1 - level) x over where they say too much: the first of all, and
-    # over where there is any, which takes one table of all against all
-    over = (returns[..., None] - goal[:, None, :]).clamp_min(0.0).mean(-1)  # (E, B, K) from (E, B, K, K')
+    # level x short where they say too little, (1 - level) x over where they say too much: the same as
+    # level x short everywhere and over where there is any, which takes one table of all against all
+    over = functional.relu(returns[..., None] - goal[:, None, :]).mean(-1)  # (E, B, K) from (E, B, K, K')
     short = goal.mean(-1)[:, None] - returns
     return (weight * (levels(returns) * short + over).sum(-1)).mean(1).sum()
 
