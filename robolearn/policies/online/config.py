@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from robolearn import checks
+from robolearn.errors import InputError
 from robolearn.policies.offline.config import OfflineConfig
 from robolearn.policies.offline.networks import Critic
 
@@ -16,8 +17,8 @@ class OnlineConfig(OfflineConfig):
     Attributes:
         learning_rate: of the policy; it stays.
         ratio: gradient steps for each step of the arm; whoever is ahead, learner or collectors, waits.
-        shaped: whether the task's own reward counts in training beside success; what is reported is success
-            in either case.
+        shaping: how much getting all of the task's own reward for ever counts against one success, below 1;
+            with 0 success alone counts. It is for training: what is reported is success in either case.
         asymmetric: whether the critics see the simulator's state in place of pictures, in training alone
             (Pinto et al., RSS 2018); the policy sees pictures all the same.
         state_weight: how much predicting the simulator's state counts where pictures are seen; with 0 nothing
@@ -32,14 +33,17 @@ class OnlineConfig(OfflineConfig):
     quantiles: int = 25
     layer_norm: bool = True
     ratio: float = 0.5
-    shaped: bool = True
+    shaping: float = 0.5
     asymmetric: bool = False
     state_weight: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.number("ratio", self.ratio, above=0.0)
-        checks.flag("shaped", self.shaped)
+        if checks.share("shaping", self.shaping) == 1.0:
+            raise InputError(
+                "shaping is 1, which makes hovering as good as success: choose from 0 to below 1"
+            )
         checks.flag("asymmetric", self.asymmetric)
         checks.number("state_weight", self.state_weight, low=0.0)
 

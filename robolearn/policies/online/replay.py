@@ -25,28 +25,29 @@ from robolearn.data.store.batches import Array, Floats, Indices, TransitionBatch
 from robolearn.errors import InputError
 
 
-def reward_of(episode: Episode, shaped: bool, discount: float) -> Floats:
+def reward_of(episode: Episode, shaping: float, discount: float) -> Floats:
     """Rewards of an episode's steps, (T,): 1 at the last of a success.
 
-    Shaped ones add the environment's own reward, as a share r of the most that it can be in a step, times
-    (1 - discount): whoever gets all of it for ever gets 1 in all. So success, which brings 1 at once and ends
-    the episode, is never worse than to hover where the reward is good, and returns lie between 0 and 1 either
-    way.
+    Shaping adds the environment's own reward, as a share of the most that it can be in a step, times
+    (1 - discount) shaping: whoever gets all of it for ever gets `shaping` in all. So success, which ends the
+    episode, is better than to hover where the reward is good, and returns lie between 0 and about 1 with
+    shaping as without.
 
     Raises:
         InputError: the environment's reward is asked for, and the episode does not tell its terms.
     """
     reward = np.zeros(len(episode), np.float32)
     reward[-1] = float(episode.outcome.success)
-    if shaped:
+    if shaping:
         scales = episode.config.get("reward_scales")
         if not episode.reward_terms or not scales:
             raise InputError(
                 "an episode does not tell its reward's terms, as logs of an arm never do: "
-                "learn from success alone by --online.no-shaped"
+                "learn from success alone by --online.shaping 0"
             )
         most = sum(max(scale, 0.0) for scale in scales.values())
-        reward += (1.0 - discount) * np.clip(episode.reward / most, 0.0, 1.0).astype(np.float32)
+        share = np.clip(episode.reward / most, 0.0, 1.0).astype(np.float32)
+        reward += (1.0 - discount) * shaping * share
     return reward
 
 
@@ -60,7 +61,7 @@ class Replay:
             episode's beginning filled up with the first one.
         n_step: how many steps a transition goes ahead, fewer at an episode's end.
         discount: of rewards, a step.
-        shaped: whether the environment's reward counts beside success, as in `reward_of`.
+        shaping: how much the environment's reward counts beside success, as in `reward_of`.
     """
 
     def __init__(
@@ -70,12 +71,12 @@ class Replay:
         windows: Mapping[str, int] | None = None,
         n_step: int = 1,
         discount: float = 0.99,
-        shaped: bool = False,
+        shaping: float = 0.0,
     ) -> None:
         self.capacity = checks.whole("capacity", capacity, 2)
         self.observe, self.windows = tuple(observe), dict(windows or {})
         self.n_step = checks.whole("n_step", n_step, 1)
-        self.discount, self.shaped = checks.share("discount", discount), checks.flag("shaped", shaped)
+        self.discount, self.shaping = checks.share("discount", discount), checks.share("shaping", shaping)
         self._columns: dict[str, Array] = {}
         self._left = np.zeros(capacity, np.int64)  # actions from a row to its episode's end
         self._step = np.zeros(capacity, np.int64)  # and since its beginning
@@ -116,7 +117,7 @@ class Replay:
         asked = np.where(np.isfinite(episode.requested), episode.requested, nothing)  # logs may hold NaN
         self._write("action", rows[:-1], asked.astype(np.float32))
         self._columns["action"][rows[-1]] = 0.0
-        reward = reward_of(episode, self.shaped, self.discount)
+        reward = reward_of(episode, self.shaping, self.discount)
         self._reward[rows[:-1]] = reward
         outcome = 0.0
         for step in range(steps - 1, -1, -1):

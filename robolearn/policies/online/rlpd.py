@@ -45,7 +45,7 @@ class RLPDConfig(SACConfig):
 class RLPD(SAC):
     config_type: ClassVar[type[SACConfig]] = RLPDConfig
     beginning: ClassVar[OnlineConfig] = OnlineConfig(
-        quantiles=1, pessimism="lowest", critics=10, shaped=False, ratio=4.0
+        quantiles=1, pessimism="lowest", critics=10, shaping=0.0, ratio=4.0
     )
     needs_data: ClassVar[bool] = True
 

@@ -40,8 +40,8 @@ class SACConfig:
         delay: steps of the critics for each step of the policy.
     """
 
-    temperature: float = 0.01
-    temperature_rate: float = 3e-4
+    temperature: float = 0.001
+    temperature_rate: float = 1e-3
     entropy: float = -1.0
     delay: int = 2
 

@@ -82,7 +82,7 @@ def replay_of(config: OnlineTrainConfig, trial: Trial, capacity: int) -> Replay:
         trial.problem.network.windows,
         online.n_step,
         online.discount,
-        online.shaped,
+        online.shaping,
     )
 
 
