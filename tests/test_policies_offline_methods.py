@@ -326,6 +326,18 @@ def test_every_method_takes_every_critic(method: str, quantiles: int, pessimism:
         losses = taught.update(batch)
     assert all(math.isfinite(loss) for loss in losses.values())
     assert judge(taught, 0, 0.0, 1.0).shape == (3, quantiles)
+    assert ("cvar" in losses) == (quantiles > 1)
+
+
+@pytest.mark.parametrize("method", CRITICS)
+def test_what_the_worst_cases_come_to_is_told_beside_the_mean(method: str) -> None:
+    """A return of 0 or 1 at random, in one case of five: the mean is 0.2, of the worst tenth 0."""
+    won = (np.arange(2000) % 5 == 0).astype(float)
+    taught = learner(method, 1, replace(QUICK, quantiles=10))
+    learn(taught, World(1, 0, np.zeros(2000), -1.0, won), 400)
+    told = taught.update(ask(World(1, 0, np.zeros(50), -1.0, won[:50]), *range(50)))
+    assert told["cvar"] == pytest.approx(0.0, abs=0.1)
+    assert told["cvar"] + 0.1 < told["return"]
 
 
 @pytest.mark.parametrize("method", METHODS)

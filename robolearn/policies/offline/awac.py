@@ -90,6 +90,6 @@ class AWAC(Learner):
         return {
             "critic": float(critic_loss.detach()),
             "policy": float(policy_loss.detach()),
-            "return": float(returns.detach().mean()),
+            **self.told(returns),
             "favour": float(favour.mean()),
         }

@@ -106,12 +106,11 @@ class CQL(Learner):
         # what follows
         follow(self.target.parameters(), self.critic.parameters(), shared.target_rate)
         self.finish()
-        values = returns.detach().mean(-1)
         return {
             "critic": float(critic_loss.detach()),
             "policy": float(policy_loss.detach()),
-            "return": float(values.mean()),
-            "gap": float((conservative - values).mean()),
+            **self.told(returns),
+            "gap": float((conservative - returns.detach().mean(-1)).mean()),
         }
 
     def tempting(

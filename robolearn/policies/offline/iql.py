@@ -95,6 +95,6 @@ class IQL(Learner):
             "value": float(value_loss.detach()),
             "critic": float(critic_loss.detach()),
             "policy": float(policy_loss.detach()),
-            "return": float(returns.detach().mean()),
+            **self.told(returns),
             "favour": float(favour.mean()),
         }

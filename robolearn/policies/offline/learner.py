@@ -15,10 +15,13 @@ from robolearn.policies.offline.actor import Actor
 from robolearn.policies.offline.augmentation import shifted
 from robolearn.policies.offline.batch import Batch
 from robolearn.policies.offline.config import OfflineConfig
-from robolearn.policies.offline.networks import follow
+from robolearn.policies.offline.networks import cvar, follow
 from robolearn.policies.visuomotor import Visuomotor
 
 CLIP = 10.0  # norm of a gradient
+
+WORST = 0.1
+"""Share of the cases that the metric `cvar` is about."""
 
 
 class Learner:
@@ -120,6 +123,18 @@ class Learner:
                 f"{norm:g}): try smaller learning rates"
             )
         optimiser.step()
+
+    def told(self, returns: Tensor) -> dict[str, float]:
+        """What critics (E, B, K) expect of the data's actions, for people.
+
+        "return": in the mean; with quantiles "cvar", too: in the worst tenth of the cases, which says how
+        much of the risk is in chance and not in the choice of actions.
+        """
+        returns = returns.detach()
+        told = {"return": float(returns.mean())}
+        if returns.shape[-1] > 1:
+            told["cvar"] = float(cvar(returns, WORST).mean())
+        return told
 
     def finish(self) -> None:
         """After the last gradient step of an update: the average follows."""

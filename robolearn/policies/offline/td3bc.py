@@ -88,7 +88,7 @@ class TD3BC(Learner):
         returns = self.critic(seen, action)
         critic_loss = td_loss(returns, goal, batch.weight)
         self.descend(self.critic_optimiser, critic_loss)
-        losses = {"critic": float(critic_loss.detach()), "return": float(returns.detach().mean())}
+        losses = {"critic": float(critic_loss.detach()), **self.told(returns)}
 
         # the policy: what the critics value most, near what was done
         if turn:
