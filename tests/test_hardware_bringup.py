@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import types
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from robolearn.errors import InputError
+from robolearn.hardware.bringup import up_command
 from robolearn.hardware.bringup.processes import END_ORDER, START_ORDER, Part, Processes
 from robolearn.hardware.bringup.status import Status, line, screen
 from robolearn.hardware.bringup.up_command import run_up, up_real, up_sim
@@ -71,6 +73,35 @@ def test_processes_end_in_the_safe_order(tmp_path: Path) -> None:
     assert set(order[:2]) == {"policy", "monitor"}
     assert order[2:] == ["watchdog", "recorder", "simulated_arm"]
     assert processes.pids() == {}
+
+
+def test_a_terminal_that_is_gone_does_not_keep_them_from_ending_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is printed raises then."""
+
+    class Gone(StringIO):
+        def write(self, text: str) -> int:
+            if text.startswith("ending"):
+                raise BrokenPipeError("the terminal is gone")
+            return len(text)
+
+    book, names, shown = tmp_path / "book", ["monitor", "watchdog", "policy"], []
+
+    def show(processes: Processes, *rest: object) -> dict[str, int]:
+        wait_for(lambda: all("up" in processes.last_words(name) for name in names))
+        shown.append(processes)
+        return {}
+
+    listening = types.ModuleType("listening")
+    listening.Listener = lambda status: types.SimpleNamespace(close=lambda: None)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "robolearn.hardware.bringup.listening", listening)
+    monkeypatch.setattr(up_command, "_show", show)
+    monkeypatch.setattr(sys, "stdout", Gone())
+    with pytest.raises(BrokenPipeError):
+        up_command._supervise([Dummy(name, book=str(book)) for name in names], STATION, tmp_path / "log", 1)
+    assert shown[0].pids() == {}
+    assert book.read_text().split()[-1] == "watchdog"
 
 
 def test_a_part_is_a_module_with_parameters() -> None:

@@ -167,6 +167,21 @@ def test_stops_resets_and_ctrl_c_of_all(wire: Wire, processes: Processes) -> Non
     assert not wire.pulses[-1][1]
 
 
+def test_a_lost_terminal_ends_monitor_and_watchdog_as_ctrl_c_does(wire: Wire, processes: Processes) -> None:
+    """A connection that breaks sends SIGHUP to both at once."""
+    bring_up(wire, processes)
+    enable(wire)
+    wait(lambda: len(wire.commands) > 20, 5.0, "torques are sent")
+    processes.signal("monitor", signal.SIGHUP)
+    processes.signal("watchdog", signal.SIGHUP)
+    assert processes.exit_status("monitor") == 0
+    assert processes.exit_status("watchdog") == 0
+    wait(lambda: np.abs(wire.state.effort[:7]).max() == 0.0, 5.0, "the arm's torques are zero")
+    assert np.abs(wire.state.velocity[:7]).max() < 0.05
+    processes.signal("simulated_arm", signal.SIGQUIT)
+    assert processes.exit_status("simulated_arm") == 0
+
+
 def test_a_policy_for_another_arm_is_refused_with_every_gap(wire: Wire, processes: Processes) -> None:
     processes.start("policy", station="fr3", policy="grasp")
     assert processes.exit_status("policy", START) == 2

@@ -167,15 +167,17 @@ def _supervise(parts: list[Part], station: Station, directory: Path, episodes: i
     from robolearn.hardware.bringup.listening import Listener
 
     with _asked_to_end() as asked:
-        processes = Processes(parts, directory.with_name(directory.name + "-output"), {})
-        print(f"what the processes print is in {processes.directory}; the log will be {directory}")
         status = Status(station)
         listener = Listener(status)
         try:
-            dead = _show(processes, listener, asked, episodes)
+            processes = Processes(parts, directory.with_name(directory.name + "-output"), {})
+            try:  # whatever happens from here on, a terminal that is gone included, they end in order
+                print(f"what the processes print is in {processes.directory}; the log will be {directory}")
+                dead = _show(processes, listener, asked, episodes)
+                print("ending: policy first, then the arm comes to rest ...", flush=True)
+            finally:
+                codes = processes.end()
         finally:
-            print("ending: policy first, then the arm comes to rest ...", flush=True)
-            codes = processes.end()
             listener.close()
     for name, code in dead.items():
         print(f"robolearn: {name} ended with status {code}:\n{processes.last_words(name)}", file=sys.stderr)
@@ -223,10 +225,10 @@ def _live(console: Console, terminal: bool) -> Iterator[Live | None]:
 
 @contextmanager
 def _asked_to_end() -> Iterator[list[int]]:
-    """A list that Ctrl-C and SIGTERM put their numbers into."""
+    """A list that the signals put their numbers into that ask to end; a lost terminal's is one of them."""
     asked: list[int] = []
     before = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         before[number] = signal.signal(number, lambda number, frame: asked.append(number))
     try:
         yield asked

@@ -39,6 +39,9 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 FAREWELL_SILENCE = SECOND // 2
 """A monitor that has not been heard for so long is not there [ns]."""
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""Ctrl-C, the end of a launch, a lost terminal and its quit key: each asks a process to end safely."""
+
 FAREWELL_PATIENCE = 5 * SECOND
 """Nobody waits longer for the arm to come to rest [ns]."""
 
@@ -106,7 +109,7 @@ class Ending(Protocol):
     """A node that decides itself when it ends."""
 
     def end(self) -> None:
-        """Ctrl-C or SIGTERM: end as soon as that is safe."""
+        """Asked to end: as soon as that is safe."""
 
     @property
     def ended(self) -> bool:
@@ -116,7 +119,8 @@ class Ending(Protocol):
 def run(make: Callable[[], Any]) -> int:
     """The life of a node's process; returns its exit status.
 
-    Ctrl-C and SIGTERM mean the same: the node is told to `end`, and its process ends when it has `ended`.
+    The signals of `ENDINGS` mean the same: the node is told to `end`, and its process ends when it has
+    `ended`.
 
     Args:
         make: makes the node; InputError ends the process with status 2 and says why.
@@ -128,7 +132,7 @@ def run(make: Callable[[], Any]) -> int:
         nonlocal asked
         asked = True
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDINGS:
         signal.signal(number, ask)
     node = None
     try:
