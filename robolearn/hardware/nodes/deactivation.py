@@ -2,6 +2,9 @@
 
 Effort becomes zero on deactivation, so a station says whether that is allowed; where it is not, `NoPort`
 stands here. Nothing blocks: an answer comes as a future, and what was not confirmed is asked again.
+
+ros2_control's controller manager answers OK to requests that it has not met: under BEST_EFFORT it drops a
+controller that it does not know or that is not as it expects. So its list of controllers alone confirms.
 """
 
 from __future__ import annotations
@@ -65,15 +68,15 @@ class Port:
         future.add_done_callback(lambda done: self._answered(done, wanted))
 
     def _answered(self, future: Any, wanted: bool) -> None:
-        if future is not self._answer or future.cancelled():
+        if future is not self._answer or future.cancelled() or future.exception() is not None:
             return
-        if future.exception() is None and self._is_done(future.result()):
-            self.active = wanted
+        self._judge(future.result(), wanted)
 
     def _call(self, active: bool) -> Future | None:
         raise NotImplementedError
 
-    def _is_done(self, response: Any) -> bool:
+    def _judge(self, response: Any, wanted: bool) -> None:
+        """The call was answered: set `active` if that confirms it."""
         raise NotImplementedError
 
 
@@ -107,38 +110,59 @@ class SetBoolPort(Port):
     def _call(self, active: bool) -> Future | None:
         return self._client.call_async(self._make(active)) if self._client.service_is_ready() else None
 
-    def _is_done(self, response: Any) -> bool:
-        return bool(response.success)
+    def _judge(self, response: Any, wanted: bool) -> None:
+        if response.success:
+            self.active = wanted
 
 
 class SwitchControllerPort(Port):
-    """controller_manager_msgs/SwitchController of ros2_control's controller manager."""
+    """SwitchController of ros2_control's controller manager, confirmed by its ListControllers."""
 
     def __init__(self, node: Node, station: Station) -> None:
         super().__init__(node)
         try:
-            from controller_manager_msgs.srv import SwitchController
+            from controller_manager_msgs.srv import ListControllers, SwitchController
         except ImportError as error:
             raise InputError(
                 f"station {station.name!r} deactivates by switch_controller, which needs "
                 f"controller_manager_msgs ({error}): install ros-$ROS_DISTRO-controller-manager-msgs and "
                 "source ROS"
             ) from error
-        self._service, self._name = SwitchController, station.controller.name
-        self._client = node.create_client(SwitchController, station.controller.deactivation_service)
+        self._name = station.controller.name
+        self._switching, self._listing = SwitchController, ListControllers
+        self._switch = node.create_client(SwitchController, station.controller.deactivation_service)
+        self._list = node.create_client(ListControllers, f"{station.controller.manager}/list_controllers")
 
     def _call(self, active: bool) -> Future | None:
-        if not self._client.service_is_ready():
+        if not self._switch.service_is_ready():
             return None
-        request = self._service.Request()
+        request = self._switching.Request()
         request.activate_controllers = [self._name] if active else []
         request.deactivate_controllers = [] if active else [self._name]
-        request.strictness = self._service.Request.BEST_EFFORT  # one that is so already is no error
+        request.strictness = self._switching.Request.STRICT
         request.activate_asap = True
-        return self._client.call_async(request)
+        return self._switch.call_async(request)
 
-    def _is_done(self, response: Any) -> bool:
-        return bool(response.ok)
+    def _judge(self, response: Any, wanted: bool) -> None:
+        """Whatever was answered (one that is so already is refused), look how the controller is."""
+        if not self._list.service_is_ready():
+            return
+        self._asked_at = steady()
+        self._answer = listed = self._list.call_async(self._listing.Request())
+        listed.add_done_callback(lambda done: self._look(done, wanted))
+
+    def _look(self, future: Any, wanted: bool) -> None:
+        if future is not self._answer or future.cancelled() or future.exception() is not None:
+            return
+        states = {controller.name: controller.state for controller in future.result().controller}
+        if states.get(self._name) == ("active" if wanted else "inactive"):
+            self.active = wanted
+        else:
+            found = states.get(self._name, "unknown to the controller manager")
+            self._node.get_logger().warning(
+                f"controller {self._name!r} is {found}; it should be {'' if wanted else 'in'}active",
+                throttle_duration_sec=1.0,
+            )
 
 
 def deactivation_port(node: Node, station: Station) -> Port:
