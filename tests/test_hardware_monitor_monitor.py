@@ -20,6 +20,7 @@ from robolearn.hardware.monitor.decisions import Tick
 from robolearn.hardware.monitor.glimpse import take
 from robolearn.hardware.monitor.states import Authority, Mode, Motion
 from robolearn.hardware.settings import Box, Workspace, WrenchSettings
+from robolearn.hardware.station import Station
 from robolearn.hardware.wire import Heartbeat, Picture, Wrench
 
 GRASP = Path(robolearn.__file__).parent / "bundles" / "grasp" / "contract.json"
@@ -443,6 +444,33 @@ def test_shadow_begins_when_the_arm_is_at_rest() -> None:
     assert (tick.authority, tick.publish, tick.deactivate) == (Authority.SHADOW, False, True)
 
 
+def undeactivatable() -> Station:
+    base = station()
+    return dataclasses.replace(base, controller=dataclasses.replace(base.controller, deactivation="none"))
+
+
+@pytest.mark.parametrize("asked", [0.0, 0.7])
+def test_an_arm_that_stays_active_in_shadow_goes_on_from_the_torque_that_holds_it(asked: float) -> None:
+    b = Bench(undeactivatable()).live()
+    b.silent = {"request"}
+    b.step(22)
+    for _ in range(40):  # an unknown load: the springs pull by more and more
+        b.q = b.q + 0.0005
+        held = b.step().torque
+    assert np.abs(held).max() > 3.0
+    assert b.monitor.set_authority(b.now, Authority.SHADOW, "x").done
+    held = b.step().torque
+    assert b.step().publish is False
+    b.silent, b.torque = set(), np.full(N, asked)
+    assert b.step(5).mode is Mode.PASSING
+    b.silent = {"request"}
+    b.step(30)
+    assert b.monitor.set_authority(b.now, Authority.AUTONOMOUS, "x").done
+    tick = b.step()
+    assert tick.publish
+    assert (np.abs(tick.torque - held) <= 1.0 + 1e-12).all()
+
+
 def test_assistance_scales_torque_and_lowers_the_speed_limit() -> None:
     b = Bench().live(Authority.ASSISTED)
     b.torque = np.full(N, 0.8)
@@ -502,6 +530,24 @@ def test_after_the_watchdog_the_hold_goes_on_from_its_torque() -> None:
     tick = b.step()
     assert tick.motion is Motion.HOLD
     np.testing.assert_allclose(tick.torque, 3.0)
+
+
+def test_a_watchdog_that_dies_while_it_owns_the_arm_leaves_it_to_the_monitor() -> None:
+    b = bench()
+    b.silent = {"watchdog"}
+    b.torque = np.full(N, 4.0)
+    b.step(8)
+    torque = b.step().torque + 2.0  # the watchdog has gone on from there
+    for _ in range(3):
+        b.monitor.on_watchdog(b.now, True, torque)
+        assert not b.step().publish
+    ticks = [b.step() for _ in range(45)]
+    first = next(i for i, tick in enumerate(ticks) if tick.publish)
+    assert 0.2e9 <= (first + 1) * PERIOD <= 0.21e9
+    assert all(tick.motion is Motion.HOLD for tick in ticks[first:])
+    assert {tick.mode for tick in ticks} == {Mode.STOPPED}, "latched"
+    assert (np.abs(ticks[first].torque - torque) <= 1.0).all(), "no step"
+    assert b.monitor.state.authority is Authority.AUTONOMOUS
 
 
 # policies

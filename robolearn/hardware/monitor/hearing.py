@@ -177,13 +177,16 @@ class Hearing:
         if not causes and self.states.reading is not None:
             causes |= self._judged(self.states.reading)
         causes |= self._broken | self._who_asks(now)
+        unheard = self._watchdog_at is None or now - self._watchdog_at > WATCHDOG_AGE * SECOND
+        if unheard:
+            self.usurped = False  # whoever took the arm is gone, too: somebody must publish
         if self._button:
             causes.add(Cause.EMERGENCY_STOP)
         if self._strangers:
             causes.add(Cause.STRANGER)
         if self.usurped:
             causes.add(Cause.WATCHDOG_OWNS)
-        if self._watchdog and (self._watchdog_at is None or now - self._watchdog_at > WATCHDOG_AGE * SECOND):
+        if self._watchdog and unheard:
             causes.add(Cause.WATCHDOG_LATE)
         if self.station.wrench is not None:
             if self._wrench is None or now - self._wrench[0] > self.station.wrench.age_max * SECOND:
