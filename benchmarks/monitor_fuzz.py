@@ -91,7 +91,8 @@ class Adversary:
         if tick.deactivate:
             assert self.station.may_deactivate
         if not tick.publish:
-            self.last = None
+            if self.station.may_deactivate:
+                self.last = None  # the others keep what they were sent last
             return
         self.counts.update(tick.causes)
         assert (np.abs(tick.torque) <= self.tau_max).all(), tick

@@ -74,6 +74,7 @@ class Monitor(Hearing):
         self._pace = Pace(station)
         self._now: frozenset[Cause] = frozenset()  # at the latest tick
         self._latched: frozenset[Cause] = frozenset()
+        self._left: list[float] | None = None  # sent last, by whomever (n,) [N·m]
 
     @property
     def pushing(self) -> list[float]:
@@ -85,7 +86,8 @@ class Monitor(Hearing):
         super().on_watchdog(now, owns, torque)
         zeros = self.output.zeros
         if owns and torque is not None and torque.shape == (len(zeros),) and np.isfinite(torque).all():
-            self.output.follow(torque.tolist())
+            self._left = torque.tolist()
+            self.output.follow(self._left)
 
     # --- what people ask ----------------------------------------------------------------------------------
 
@@ -115,7 +117,7 @@ class Monitor(Hearing):
         if self.state.authority is Authority.SHADOW < after.authority:
             assert self.states.reading is not None  # it does not rise without a good state
             self.output.weigh(self.states.reading)
-            self.output.follow(self.output.gravity)  # what an arm is given that was just activated
+            self.output.follow(self._resting())
         self._become(after, causes)
         label = after.authority.label
         return Answer(True, f"{'shadow as soon as the arm is at rest' if after.leaving else label}, by {who}")
@@ -135,6 +137,8 @@ class Monitor(Hearing):
         self._become(transition(self.state, found), causes)
         move = motion(self.state, found)
         limited, gripper = self._send(now, move)
+        if move is not Motion.NOTHING:
+            self._left = self.output.sent
         causes |= limited
 
         for cause in sorted(causes - self._now, key=lambda c: c.label):  # the same order in every process
@@ -224,8 +228,18 @@ class Monitor(Hearing):
         reading = self.states.reading
         if self.state.mode is Mode.PASSING and reading is not None:
             return self._pass(reading)[0]
-        self.output.follow(self.output.gravity)
+        self.output.follow(self._resting())
         return set()
+
+    def _resting(self) -> list[float]:
+        """The torque from which sending begins (n,) [N·m].
+
+        A controller that is never deactivated keeps what it was sent last, the hold of an unknown load
+        included; one that was just activated is given what carries the arm.
+        """
+        if self._left is None or self.station.may_deactivate:
+            return self.output.gravity
+        return self._left
 
 
 def _limited(met: int) -> set[Cause]:
