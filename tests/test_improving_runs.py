@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from robolearn.hardware.limiter import limiter_parameters
 from robolearn.hardware.recording import topics
 from robolearn.hardware.recording.messages import Record, encode
 from robolearn.hardware.recording.writer import Recorder
-from robolearn.hardware.station import load_station
+from robolearn.hardware.station import Station, load_station
 from robolearn.hardware.wire import EpisodeMark, MonitorStatus, TorqueRequest
 from robolearn.improving.runs import Run, paired, read_runs, summary_of
 
@@ -24,13 +24,13 @@ TICK = 5_000_000
 Write = Callable[[int, str, Record], None]
 
 
-def log_of(path: Path, *messages: tuple[int, str, Record]) -> list[Run]:
+def log_of(path: Path, *messages: tuple[int, str, Record], station: Station = STATION) -> list[Run]:
     """The episodes of a log with messages at ticks."""
     recorder = Recorder(path, topics.station_topics(STATION))
     for tick, topic, record in messages:
         recorder.write(topic, tick * TICK, tick * TICK, encode(record))
     recorder.close()
-    return read_runs(path, STATION)
+    return read_runs(path, station)
 
 
 def torque(tick: int, *values: float, topic: str = topics.SENT) -> tuple[int, str, Record]:
@@ -98,6 +98,23 @@ def test_every_torque_beyond_a_bound_is_counted_whenever_it_was_sent(tmp_path: P
         mark(23, "end", seed=5),
     )
     assert [(run.sent, run.beyond) for run in runs] == [(7, 3), (2, 0)]
+
+
+@pytest.mark.parametrize(("deactivation", "beyond"), [("set_bool", 0), ("none", 1)])
+def test_an_arm_that_is_never_deactivated_keeps_its_torque_in_a_pause(
+    tmp_path: Path, deactivation: str, beyond: int
+) -> None:
+    step = BOUNDS.dtau[0]
+    station = replace(STATION, controller=replace(STATION.controller, deactivation=deactivation))
+    messages = (
+        mark(1, "begin"),
+        torque(2, 3 * step),
+        torque(90, 2 * step),
+        torque(180, -step),
+        mark(190, "end"),
+    )
+    (run,) = log_of(tmp_path / "log", *messages, station=station)
+    assert (run.sent, run.beyond) == (3, beyond)
 
 
 def test_a_beginning_without_an_end_is_no_episode_and_marks_may_come_twice(tmp_path: Path) -> None:

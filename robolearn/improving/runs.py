@@ -87,7 +87,8 @@ class _Counting:
         self.runs: list[Run] = []
         bounds = limiter_parameters(station.arm, station.monitor.rate)
         self._most, self._change = np.array(bounds.tau_max), np.array(bounds.dtau)
-        self._gap = 1.5 * SECOND / station.monitor.rate
+        # a controller that was deactivated meanwhile begins anew; another one keeps what it was sent last
+        self._gap = 1.5 * SECOND / station.monitor.rate if station.may_deactivate else np.inf
         self._last: tuple[int, NDArray[Any]] | None = None
         self._sent = self._beyond = 0
         self._begin: tuple[int, EpisodeMark] | None = None
