@@ -645,6 +645,24 @@ def test_a_bundle_that_is_not_allowed_gets_no_further_than_assisted() -> None:
     assert b.step().authority is Authority.ASSISTED
 
 
+def test_who_announces_no_bundle_is_on_no_list_and_moves_the_arm_in_assisted_at_most() -> None:
+    b = Bench(allowed_bundles=lambda bundle, contract: True)
+    b.step(2)
+    answer = b.monitor.set_authority(b.now, Authority.AUTONOMOUS, "x")
+    assert answer == (False, "authority stays shadow: bundle")
+    assert b.monitor.set_authority(b.now, Authority.ASSISTED, "x").done
+    assert b.step().mode is Mode.PASSING, "homing remains possible"
+    assert not b.monitor.set_authority(b.now, Authority.AUTONOMOUS, "x").done
+
+
+def test_a_policy_that_is_no_longer_announced_is_autonomous_no_longer() -> None:
+    b = Bench(allowed_bundles=lambda bundle, contract: bundle == "promoted")
+    b.announce(contract(), bundle="promoted")
+    b.live()
+    b.bundle = b.contract = ""
+    assert b.step().authority is Authority.ASSISTED
+
+
 def test_a_glimpse_tells_a_dead_camera_from_a_living_one() -> None:
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)

@@ -295,7 +295,7 @@ class Cause(Enum):
     BUNDLE = _Entry(
         "bundle",
         Bearing.NO_BUNDLE,
-        "The announced bundle is not on the list of those that may run autonomously.",
+        "No bundle is announced, or one that is not on the list of those that may run autonomously.",
         "Promote it, or stay in assisted.",
     )
 

@@ -206,8 +206,9 @@ class Hearing:
                 self.in_force = self._contracts[beat.contract]
             else:
                 causes.add(Cause.CONTRACT)
-        if self._allowed is not None and not all(
-            self._allowed(beat.bundle, beat.contract) for beat in policies
+        # whoever announces no bundle is on no list
+        if self._allowed is not None and not (
+            policies and all(self._allowed(beat.bundle, beat.contract) for beat in policies)
         ):
             causes.add(Cause.BUNDLE)
         # whoever announces no contract, homing for instance, may ask at every tick
