@@ -433,6 +433,24 @@ def test_authority_rises_by_a_person_at_rest_and_not_in_a_stop() -> None:
     assert b.monitor.set_authority(b.now, Authority.ASSISTED, "x").done
 
 
+def test_authority_does_not_rise_while_no_watchdog_is_there() -> None:
+    b = Bench()
+    b.silent = {"watchdog"}
+    b.step(3)
+    refused = (False, "authority stays shadow: watchdog_late")
+    assert b.monitor.set_authority(b.now, Authority.ASSISTED, "x") == refused
+    b.silent = set()
+    b.step()
+    assert b.monitor.set_authority(b.now, Authority.ASSISTED, "x").done
+    b.silent = {"watchdog"}
+    assert "watchdog_late" in b.step(50).causes
+    assert not b.monitor.set_authority(b.now, Authority.AUTONOMOUS, "x").done
+    assert b.monitor.set_authority(b.now, Authority.SHADOW, "x").done, "down it always may"
+    b = Bench(watchdog=False)
+    b.silent = {"watchdog"}
+    b.live()
+
+
 def test_shadow_begins_when_the_arm_is_at_rest() -> None:
     b = bench()
     b.dq = np.full(N, 0.3)

@@ -111,7 +111,8 @@ class Monitor(Hearing):
         if after.mode is Mode.STOPPED and after.authority != level:
             self._become(after, causes)
             return Answer(False, f"stopped, reset first: {_names(causes | self._latched)}")
-        if after.authority < level:
+        unguarded = level > self.state.authority and Cause.WATCHDOG_LATE in causes
+        if after.authority < level or unguarded:  # a monitor that dies must be missed
             needed = _names(causes) or "the arm is not at rest"
             return Answer(False, f"authority stays {self.state.authority.label}: {needed}")
         if self.state.authority is Authority.SHADOW < after.authority:
