@@ -29,10 +29,10 @@ BINS = 10
 FEWEST = 20
 """Episodes below which nothing is said about what they cover."""
 
-STRAY = 3.0
-"""Coverage may be less than expected by so many standard deviations of chance,"""
+CHANCE = 1e-3
+"""Coverage is too small if uniform draws leave as many bins empty with less than this probability,"""
 LITTLE = 0.5
-"""and below this share it is little, where more is expected."""
+"""and very small below this share, where more is expected."""
 
 START, NARROW = 0.03, 0.03
 """The simulator begins within this of its usual posture, in each joint [rad]; starts that differ by less than
@@ -92,12 +92,26 @@ class Coverage:
         return 1.0 - (1.0 - 1.0 / self.counts.shape[1]) ** self.draws
 
     @property
-    def chance(self) -> float:
-        """Standard deviation of the share that uniform draws cover, for one component."""
+    def least(self) -> float:
+        """The share that uniform draws would hardly ever stay below.
+
+        How many bins stay empty is about as a Poisson distribution has it, or varies less.
+        """
         bins = self.counts.shape[1]
-        mean = self.draws / bins  # values a bin; how many are empty is nearly normal
-        empty = np.exp(-mean)
-        return float(np.sqrt(max(empty * (1.0 - (1.0 + mean) * empty), 0.0) / bins))
+        mean = bins * (1.0 - self.expected)
+        empty, probability = 0, np.exp(-mean)
+        total = probability
+        while total < 1.0 - CHANCE:
+            empty += 1
+            probability *= mean / empty
+            total += probability
+        return max(1.0 - empty / bins, 0.0)
+
+    @property
+    def range(self) -> str:
+        """The range in words."""
+        bins = self.counts.shape[1]
+        return f"one of {bins}" if self.high - self.low == bins else f"{self.low:g} to {self.high:g}"
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-like."""
@@ -151,7 +165,7 @@ class CoverageSurvey:
                 continue
             if not coverage.own:
                 fixed.setdefault(coverage.task, []).append(coverage)
-            elif coverage.covered < coverage.expected - STRAY * coverage.chance - 1e-9:
+            elif coverage.covered < coverage.least - 1e-9:
                 yield _too_little(coverage)
         for task, ranges in fixed.items():
             names = ", ".join(coverage.name for coverage in ranges)
@@ -191,11 +205,11 @@ def _too_little(coverage: Coverage) -> Finding:
         COVERAGE,
         "warning" if little else "note",
         f"{coverage.episodes} episodes of {coverage.task} cover {100 * coverage.covered:.0f} % of the range "
-        f"of {coverage.name}, {coverage.low:g} to {coverage.high:g}; as many uniform draws would cover "
+        f"of {coverage.name}, {coverage.range}; as many uniform draws would cover "
         f"{100 * coverage.expected:.0f} %",
         "collect episodes with what is missing: docs/environments.md tells what each range means",
         value=coverage.covered,
-        bound=coverage.expected - STRAY * coverage.chance,
+        bound=coverage.least,
         channel=coverage.name,
     )
 
@@ -265,7 +279,7 @@ def _parts(name: str, values: Array) -> Iterator[tuple[str, str, Array]]:
 
 
 def _varies(value: Any) -> bool:
-    return value[0] < value[1] if isinstance(value, tuple) else value > 0.0
+    return bool(value[0] < value[1]) if isinstance(value, tuple) else value > 0.0
 
 
 def _bounds(value: Any) -> tuple[float, float, int]:

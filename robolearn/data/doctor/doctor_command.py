@@ -64,7 +64,7 @@ def _show(found: Examination, page: Path) -> None:
         where = f"episode {group.worst.episode}: " if group.worst.episode is not None else ""
         console.print(Text(f"         {where}{group.worst.found}"), soft_wrap=True)
         console.print(Text(f"         {group.worst.remedy}", "dim"), soft_wrap=True)
-    counts = ", ".join(f"{count} {severity}s" for severity, count in found.counts.items())
+    counts = ", ".join(f"{n} {severity}{'' if n == 1 else 's'}" for severity, n in found.counts.items())
     clean = len(CHECKS) - len({finding.check for finding in found.findings})
     console.print(
         f"{found.store}: {found.episodes} episodes, {found.steps} steps; {counts}; "
