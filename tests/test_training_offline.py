@@ -18,6 +18,7 @@ from robolearn import cli
 from robolearn.data.store.store import Store
 from robolearn.envs.tasks import make
 from robolearn.errors import InputError
+from robolearn.improving import gate_logs
 from robolearn.policies.bundle import load_bundle
 from robolearn.policies.offline.bc import BCConfig
 from robolearn.policies.offline.config import OfflineConfig
@@ -29,7 +30,7 @@ from robolearn.training.evaluation import evaluate
 from robolearn.training.offline import train as module
 from robolearn.training.offline.command import read_words
 from robolearn.training.offline.config import OfflineTrainConfig
-from robolearn.training.offline.problem import gather, learner_of, pose_offline
+from robolearn.training.offline.problem import check_logs, gather, learner_of, pose_offline
 from robolearn.training.offline.train import train_offline
 from robolearn.training.run import kind_of, read_config
 
@@ -265,6 +266,33 @@ def test_logs_without_a_success_are_refused_where_there_is_nothing_to_learn(tmp_
     with pytest.raises(InputError, match="there is nothing to imitate"):
         gather(filtered, pose_offline(filtered))
     train_offline(asked(data, method="bc", own=BCConfig(), steps=1), tmp_path / "run")
+
+
+def test_episodes_in_which_nobody_commanded_torques_are_not_learned_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What `robolearn data import --unlabelled` takes: zeros stand for torques there."""
+    place = small_logs(tmp_path / "store")
+    with Store.open(place, write=True) as store:
+        led = store.load(store.episodes()[0])
+        still = np.zeros_like(led.filtered)
+        led = replace(led, filtered=still, sent=still, info={**led.info, "torque_labels": False})
+        store.add(led, origin="by hand")
+        rows = store.episodes()
+        assert [row.labelled for row in rows] == 4 * [True] + [False]
+        assert rows[:4] == gate_logs.chosen(store, TASK, 100)
+    config = asked(place)
+    problem = pose_offline(config)
+    data = gather(config, problem)
+    assert data.facts[0]["episodes"] == 4
+    assert not (data.source.batch(200, np.random.default_rng(0)).action[:, :-1] == 0.0).all(1).any()
+    assert "in 1 of 5 episodes" in capsys.readouterr().err
+    with Store.create(tmp_path / "led") as store:
+        store.add(led, origin="by hand")
+        with pytest.raises(InputError, match="nobody commanded torques in 1 of 1 episodes"):
+            check_logs(store, store.episodes(), problem.contract)
+    with pytest.raises(InputError, match="nobody commanded torques in 1 of 1 episodes"):
+        gather(asked(str(tmp_path / "led")), problem)
 
 
 def test_logs_that_lack_something_are_refused_with_every_gap(logs: str, tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ Say = Callable[[str], None]
 
 
 def chosen(store: Store, task: str, most: int) -> list[EpisodeRow]:
-    """The newest episodes of a task."""
-    return store.episodes(Query(task=task))[-most:]
+    """The newest episodes of a task in which torques were commanded."""
+    return [row for row in store.episodes(Query(task=task)) if row.labelled][-most:]
 
 
 def data_hash(episodes: Sequence[EpisodeRow]) -> str:

@@ -104,6 +104,8 @@ class EpisodeRow:
         calibration: hash of the station's calibration, or "".
         quality: counts of what was wrong with its log (gaps, duplicates, late messages), JSON-like.
         versions: of the software that made it.
+        labelled: whether torques were commanded; False where a person moved the arm by hand, so that nothing
+            can be learned from what was done.
     """
 
     number: int
@@ -123,6 +125,7 @@ class EpisodeRow:
     calibration: str
     quality: dict[str, Any]
     versions: dict[str, str]
+    labelled: bool
 
     @property
     def success(self) -> bool:
@@ -339,7 +342,8 @@ def _row(values: dict[str, Any]) -> EpisodeRow:
     record = json.loads(values.pop("record"))
     del values["success"], values["reason"]  # the outcome has them
     kept = {name: record[name] for name in RECORD_ROW}
-    return EpisodeRow(**values, outcome=Outcome(**record["outcome"]), **kept)
+    labelled = record["info"].get("torque_labels") is not False  # only an import can say so
+    return EpisodeRow(**values, outcome=Outcome(**record["outcome"]), **kept, labelled=labelled)
 
 
 RECORD_ROW = ("seed", "altered", "operator", "monitor", "calibration", "quality", "versions")

@@ -28,6 +28,7 @@ from robolearn.policies.visuomotor import Visuomotor, VisuomotorConfig
 from robolearn.training.evaluation import check_offer, require_as_trained, task_changes
 from robolearn.training.offline.config import OfflineTrainConfig
 from robolearn.training.problem import Problem
+from robolearn.training.progress import say
 
 MEASURED = 200_000  # transitions, evenly spread over all, that tell how large everything is
 CHUNK = 8192
@@ -127,13 +128,25 @@ def gather(config: OfflineTrainConfig, problem: Problem) -> Data:
 
 
 def wanted(config: OfflineTrainConfig, store: Store) -> list[EpisodeRow]:
-    """The episodes of a store that are learned from."""
+    """The episodes of a store that are learned from.
+
+    Those in which nobody commanded torques are left out, and that is told: their zeros are no actions.
+
+    Raises:
+        InputError: there are none.
+    """
     everything = store.episodes()
     rows = [row for row in everything if row.task == config.task]
     if not rows:
         there = Counter(row.task for row in everything)
         held = ", ".join(f"{count} of {task}" for task, count in there.items()) or "no episodes at all"
         raise InputError(f"the store {str(store.path)!r} has no episodes of {config.task}; it holds {held}")
+    if unlabelled := sum(not row.labelled for row in rows):
+        told = f"nobody commanded torques in {unlabelled} of {len(rows)} episodes of {str(store.path)!r}"
+        rows = [row for row in rows if row.labelled]
+        if not rows:
+            raise InputError(f"{told}: there is nothing to learn from what was done")
+        say(f"{told}: they are left out")
     if getattr(config.own, "filtered", False):
         rows = [row for row in rows if row.success]
         if not rows:
@@ -147,8 +160,13 @@ def check_logs(store: Store, rows: list[EpisodeRow], contract: Contract) -> None
     """Look whether logs hold what a policy of this contract is shown and commands.
 
     Raises:
-        InputError: they do not; lists every gap.
+        InputError: they do not; lists every gap. Or nobody commanded torques in some.
     """
+    if unlabelled := sum(not row.labelled for row in rows):
+        raise InputError(
+            f"nobody commanded torques in {unlabelled} of {len(rows)} episodes of {str(store.path)!r}: there "
+            "is nothing to learn from what was done"
+        )
     state = store.columns().get(f"observations/{STATE}")
     for row in {row.contract: row for row in rows}.values():
         found = store.contract(row)
