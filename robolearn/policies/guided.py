@@ -61,8 +61,8 @@ class GuidedConfig:
     policy_noise: float = 0.1
     teacher_share: float = 0.4
     free_share: float = 0.3
-    scattered: int = 20
-    scattered_steps: int = 4
+    scattered: int = 60
+    scattered_steps: int = 2
     clean_start: float = 0.4
     recolour: float = 0.5
     batch: int = 64

@@ -91,7 +91,7 @@ EXPERIMENTS = (
         "grasp-rich",
         ("targets",),
         "grasp",
-        12.0,
+        30.0,
         (0, 1, 2),
         (Trial("grasp, rich randomisation", (), 0.85),),
         ("--randomisation", "rich"),
