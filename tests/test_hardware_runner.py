@@ -307,7 +307,8 @@ def test_an_onnx_file_acts_as_its_network(tmp_path: Path) -> None:
     save_small(tmp_path / "bundle", config=config)
     bundle = load_bundle(tmp_path / "bundle")
     export_onnx(bundle, tmp_path / "policy.onnx")
-    actor = OnnxActor(tmp_path / "policy.onnx", bundle.contract.hash)
+    contract, weights = bundle.contract.hash, bundle.weights_hash
+    actor = OnnxActor(tmp_path / "policy.onnx", contract, weights)
     network: Visuomotor = bundle.network
     rng = np.random.default_rng(0)
     for _ in range(2):
@@ -320,8 +321,9 @@ def test_an_onnx_file_acts_as_its_network(tmp_path: Path) -> None:
             for name, size in network.channels.items():
                 observation[name] = rng.standard_normal(size).astype(np.float32)
             np.testing.assert_allclose(actor.act(observation), network.act(observation), atol=1e-3)
-    with pytest.raises(InputError, match="export it again"):
-        OnnxActor(tmp_path / "policy.onnx", "another")
+    for others in (("another", weights), (contract, "another")):
+        with pytest.raises(InputError, match=r"hash is .* another: export it again"):
+            OnnxActor(tmp_path / "policy.onnx", *others)
     (tmp_path / "bad.onnx").write_bytes(b"no model")
     with pytest.raises(InputError, match="cannot be run"):
-        OnnxActor(tmp_path / "bad.onnx", "")
+        OnnxActor(tmp_path / "bad.onnx", contract, weights)

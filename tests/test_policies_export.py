@@ -79,6 +79,7 @@ def test_the_file_says_what_it_is(bundle: Bundle, exported: Path) -> None:
     assert facts["task"] == bundle.task
     assert Contract.from_json(facts["contract"]) == bundle.contract
     assert facts["contract_hash"] == bundle.contract.hash
+    assert facts["weights_hash"] == bundle.weights_hash
     names = [*(c.name for c in bundle.contract.cameras), *(c.name for c in bundle.contract.proprioception)]
     assert [entry.name for entry in model.graph.input] == names
     assert [entry.name for entry in model.graph.output] == ["action"]

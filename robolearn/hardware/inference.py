@@ -24,13 +24,13 @@ class OnnxActor:
 
     Args:
         path: the file.
-        contract_hash: of the contract that the policy runs under; the file must be of the same.
+        contract_hash, weights_hash: of the bundle that is announced; the file must be made of it.
 
     Raises:
-        InputError: onnxruntime is missing, the file cannot be read, or it is of another contract.
+        InputError: onnxruntime is missing, the file cannot be read, or it is of another bundle.
     """
 
-    def __init__(self, path: str | os.PathLike[str], contract_hash: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], contract_hash: str, weights_hash: str) -> None:
         if importlib.util.find_spec("onnxruntime") is None:
             raise InputError("running an ONNX file needs onnxruntime: pip install 'robolearn[onnx]'")
         runtime = importlib.import_module("onnxruntime")
@@ -42,11 +42,13 @@ class OnnxActor:
             )
         except Exception as error:  # onnxruntime has a class of its own for each way to fail
             raise InputError(f"{os.fspath(path)} cannot be run: {error}") from error
-        found = self._session.get_modelmeta().custom_metadata_map.get("contract_hash")
-        if found != contract_hash:
-            raise InputError(
-                f"{os.fspath(path)} is of contract {found}; this policy's is {contract_hash}: export it again"
-            )
+        facts = self._session.get_modelmeta().custom_metadata_map
+        for thing, wanted in (("contract", contract_hash), ("weights", weights_hash)):
+            if (found := facts.get(f"{thing}_hash", "nothing known")) != wanted:
+                raise InputError(
+                    f"{os.fspath(path)}: its {thing} hash is {found}; this policy's is {wanted}: "
+                    "export it again"
+                )
         # pictures (B, h, w, 3), readings (B, k): one more axis than that, after the batch's, is time
         self._windows: dict[str, deque[Array]] = {}
         self._names: list[str] = []

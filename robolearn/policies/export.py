@@ -53,7 +53,7 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
     (B, h, w, 3), readings float32 (B, size). It remembers nothing: what a policy with a history looks back on
     (`Visuomotor.windows`) has a time axis after the batch's, oldest first, filled up with the episode's first
     observation where the episode is too young. It gives `action`, float32 (B, a), as `Visuomotor.act` does.
-    Its metadata carry `task`, `contract` (JSON) and `contract_hash`.
+    Its metadata carry `task`, `contract` (JSON), `contract_hash` and `weights_hash`.
 
     Returns:
         the largest difference to the network over some random observations [N·m].
@@ -92,6 +92,7 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
     model = program.model_proto
     contract = bundle.contract
     facts = {"task": bundle.task, "contract": contract.to_json(), "contract_hash": contract.hash}
+    facts["weights_hash"] = bundle.weights_hash
     onnx.helper.set_model_props(model, facts)
     with replacing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())

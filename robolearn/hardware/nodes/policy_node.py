@@ -143,7 +143,7 @@ class PolicyNode(LifecycleNode):
         if self._onnx:
             from robolearn.hardware.inference import OnnxActor
 
-            actor = OnnxActor(self._onnx, bundle.contract.hash)
+            actor = OnnxActor(self._onnx, bundle.contract.hash, bundle.weights_hash)
         acting = explore(actor or bundle.network, self.station.arm, self._exploration, self._seed)
         self._runner = runner = PolicyRunner(bundle, self.station, acting, names.sender(names.POLICY))
         self._warm_up(runner)
