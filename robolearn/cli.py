@@ -115,6 +115,14 @@ def finetune(arguments: list[str]) -> int:
 
 
 @command
+def compare(arguments: list[str]) -> int:
+    """Try policies on the same held-out episodes: how often each succeeds, and where its errors lie."""
+    from robolearn.comparing.compare_command import run_compare
+
+    return parse("compare", run_compare, arguments)
+
+
+@command
 def evaluate(arguments: list[str]) -> int:
     """Run a policy on held-out episodes: success with its interval, forces, limiter, failures on film."""
     from robolearn.training.commands import run_evaluate

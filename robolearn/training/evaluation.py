@@ -24,7 +24,7 @@ from robolearn.contract import Camera, Contract, Offer
 from robolearn.data.episode import Episode, software_versions
 from robolearn.envs.promising import STATE, with_state
 from robolearn.envs.randomisation import CLEAN
-from robolearn.envs.tasks import make
+from robolearn.envs.tasks import make, task_class
 from robolearn.errors import InputError
 from robolearn.files import replacing
 from robolearn.policies.bundle import SHIPPED, Bundle, load_bundle
@@ -71,6 +71,7 @@ def evaluate(
     workers: int | None = None,
     pool: Pool | None = None,
     progress: Callable[[Episode], None] | None = None,
+    taught: bool = False,
 ) -> Evaluation:
     """Run a bundle on held-out episodes.
 
@@ -82,6 +83,8 @@ def evaluate(
         workers: processes that simulate; None: one a core. 1 runs in this process.
         pool: runs the episodes in place of workers; stays open.
         progress: called with every episode, in the order of their seeds.
+        taught: whether episodes also hold the simulator's state, and what the teacher would have done; the
+            figures are the same.
 
     Raises:
         InputError: the bundle cannot be used, the changes do not fit the task, the seeds are not held out, or
@@ -96,7 +99,13 @@ def evaluate(
     all_changes = task_changes(bundle, own)
     check_offer(bundle.contract, bundle.task, all_changes)
 
-    specs = [EpisodeSpec(bundle.task, all_changes, number, str(bundle.path.resolve())) for number in seeds]
+    if taught:
+        shown = all_changes.get("observe", task_class(bundle.task).config_type().observe)
+        all_changes = {**all_changes, "observe": tuple(dict.fromkeys((*shown, STATE)))}
+    specs = [
+        EpisodeSpec(bundle.task, all_changes, number, str(bundle.path.resolve()), labels=taught)
+        for number in seeds
+    ]
     table: list[dict[str, Any]] = []
     kept: dict[bool, list[Episode]] = {False: [], True: []}
     opened = None if pool is not None else open_pool(min(workers or default_workers(), episodes))

@@ -94,6 +94,13 @@ class Insertion:
         """Where the hand has to go, by all frames so far."""
         return self._goal.latest
 
+    @property
+    def away(self) -> Array:
+        """The mouth relative to the tip, as it is believed to be (3,) [m], base axes."""
+        goal, servo = self._goal.latest, self._servo
+        assert goal is not None
+        return goal.position - servo.position + (goal.rotation - servo.rotation) @ goal.extra
+
     @staticmethod
     def tolerance(label: Tensor) -> Tensor:
         """What matters of an error in each number of labels (B, 9), of their shape."""
