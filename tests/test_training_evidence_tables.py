@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,9 +72,11 @@ def test_success_has_an_interval_over_trainings_and_one_over_episodes(place: Pla
     # over trainings: 0.95 plus or minus 4.303 * 0.05 / sqrt(3)
     assert (
         "| grasping | 4 min | **0.950** (1.000, 0.950, 0.900) | 0.900 | 0.826 to 1.000 | 0.930 to 0.965 | "
-        ">= 0.97, worst >= 0.93, in 20 min | `grasp` | 2026-01-01, commit abc123 |  |"
+        ">= 0.97, worst >= 0.93, in 20 min | `grasp` | `robolearn train grasp --minutes 4` | "
+        "2026-01-01, commit abc123 |  |"
     ) in lines
-    assert "| pegs | 3 min | not measured |  |  |  | >= 0.9 | `peg` |  |  |" in lines
+    command = "`robolearn train peg-insertion --minutes 3`"
+    assert f"| pegs | 3 min | not measured |  |  |  | >= 0.9 | `peg` | {command} |  |  |" in lines
 
 
 def test_one_training_tells_nothing_over_trainings(place: Place) -> None:
@@ -88,9 +91,10 @@ def test_a_part_is_compared_on_the_same_training_seeds_and_scenes(place: Place) 
     place.add(1, 0, failed(2, 3, 4))  # won 1, lost 3 and 4
     place.add(1, 1, failed(1, 5, 6))  # lost 5 and 6
     lines = place.write(grasp="code", blind="code")
-    row = "`grasp` | 2026-01-01, commit abc123 |  |"
+    row = "`grasp` | `robolearn train grasp --minutes 4` | 2026-01-01, commit abc123 |  |"
     assert f"| grasping | 0, 1 | **0.992** (0.990, 0.995) |  |  | {row}" in lines
-    row = "-0.007 (lost 4, won 1 of 400) | -0.019 to +0.004 | `blind` | 2026-01-01, commit abc123 |  |"
+    row = "-0.007 (lost 4, won 1 of 400) | -0.019 to +0.004 | `blind` | "
+    row += "`robolearn train grasp --minutes 4 --observe q` | 2026-01-01, commit abc123 |  |"
     assert f"| no camera | 0, 1 | **0.985** (0.985, 0.985) | {row}" in lines
     assert sum(line.startswith("| others |") for line in lines) == 2  # success and manner, not parts
 
@@ -99,7 +103,8 @@ def test_other_scenes_are_not_compared(place: Place) -> None:
     place.add(0, 0, [], [])
     place.add(1, 0, [7], first=0)
     row = next(line for line in place.write() if line.startswith("| no camera |"))
-    assert "| **0.995** (0.995) |  |  | `blind` | 2026-01-01, commit abc123 |" in row
+    assert "| **0.995** (0.995) |  |  | `blind` | `robolearn train" in row
+    assert "| 2026-01-01, commit abc123 |" in row
     assert "the code has changed since; 1 of 2 seeds; tried on 200 episodes from 0 on |" in row
 
 
@@ -124,10 +129,32 @@ def test_the_readme_has_what_was_measured_between_its_marks(place: Place) -> Non
     lines = readme.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("# It", "More.")
     assert "old" not in lines
-    episodes = "1.000 |  | 0.981 to 1.000 | 2026-01-01, commit abc123"
-    assert (
-        f"| grasping | 4 min | **1.000** (1 seed) | {episodes} | `robolearn train grasp --minutes 4` |"
-        in (lines)
-    )
-    assert any(line.endswith("| `robolearn evaluate RUN --set objects=held-out` |") for line in lines)
+    row = "**1.000** (1 seed) | 1.000 |  | 0.981 to 1.000 | `robolearn train grasp --minutes 4` | "
+    notes = "the code has changed since; 1 of 3 seeds"
+    assert f"| grasping | 4 min | {row}2026-01-01, commit abc123 | {notes} |" in lines
+    others = next(line for line in lines if line.startswith("| others |"))
+    commands = "`robolearn train grasp --minutes 4`, then `robolearn evaluate RUN --set objects=held-out`"
+    assert others.endswith(f"| {commands} | 2026-01-01, commit abc123 | {notes} |")
     assert not any("pegs" in line for line in lines)
+
+
+def test_every_row_of_every_table_says_what_makes_it_under_a_title(place: Place) -> None:
+    place.add(0, 0, [], [])
+    place.add(1, 0, [])
+    readme = place.root / "README.md"
+    readme.write_text("<!-- table summary -->\n<!-- end of table -->\n")
+    lines = [*place.write(), *readme.read_text().splitlines()]
+    titles: list[str] = []
+    rows = 0
+    for before, line in pairwise(lines):
+        if not line.startswith("|"):
+            titles = []
+        elif not titles:
+            titles = [cell.strip() for cell in line.strip("|").split("|")]
+            assert all(titles), line
+            assert not before
+        elif "---" not in line:
+            cells = dict(zip(titles, line[2:-2].split(" | "), strict=True))
+            assert cells["command"].startswith("`robolearn train ")
+            rows += 1
+    assert rows == 3 + 2 + 2 + 2

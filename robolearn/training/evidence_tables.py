@@ -47,6 +47,9 @@ FIGURES = (
 )
 """Means of an evaluation: key, title, unit. The wrist's force has the inertia of hand and object in it."""
 
+ORIGIN = ("name", "command", "measured", "notes")
+"""Titles of the columns that say where a row comes from."""
+
 
 def write_tables(results: Path, current: dict[str, str], page: Path | None = None) -> None:
     """Write the tables into docs/results.md and README.md; what stands there outside of their marks stays.
@@ -99,7 +102,7 @@ def _listed(name: str) -> list[Experiment]:
 
 def _successes(name: str, of: Of) -> list[str]:
     """Success over all training seeds, beside what was aimed at."""
-    titles = ["task", "time", "success", "worst seed", "over trainings", "over episodes", "aimed at", "name"]
+    titles = ["task", "time", "success", "worst seed", "over trainings", "over episodes", "aimed at"]
     rows = []
     for experiment in _listed(name):
         measured = of(experiment)
@@ -110,12 +113,24 @@ def _successes(name: str, of: Of) -> list[str]:
                     f"{experiment.minutes:g} min",
                     *_success(list(measured.tried(trial).values()), each=True),
                     _goal(experiment, trial),
-                    f"`{experiment.name}`",
-                    measured.when,
-                    "; ".join(measured.notes(trial)),
+                    *_origin(measured, trial),
                 ]
             )
-    return _table([*titles, "measured", ""], rows)
+    return _table([*titles, *ORIGIN], rows)
+
+
+def _origin(measured: Measured, trial: Trial) -> list[str]:
+    """Where a row comes from: its name for `--only`, what makes it, when it was measured, and what to know."""
+    experiment, notes = measured.experiment, measured.notes(trial)
+    return [f"`{experiment.name}`", _command(experiment, trial), measured.when, "; ".join(notes)]
+
+
+def _command(experiment: Experiment, trial: Trial) -> str:
+    """The training, and the evaluation where that changes the task."""
+    commands = [experiment.command]
+    if trial.changes:
+        commands.append(" ".join(["robolearn evaluate RUN", *(f"--set {c}" for c in trial.changes)]))
+    return ", then ".join(f"`{command}`" for command in commands)
 
 
 def _success(tried: list[Figures], each: bool = False) -> list[str]:
@@ -157,12 +172,10 @@ def _parts(name: str, of: Of) -> list[str]:
                 ", ".join(map(str, tried)),
                 _success(list(tried.values()), each=True)[0],
                 *(["", ""] if experiment is whole else _compared(base, tried)),
-                f"`{experiment.name}`",
-                measured.when,
-                "; ".join(measured.notes(trial)),
+                *_origin(measured, trial),
             ]
         )
-    titles = ["task", "training seeds", "success", "difference", "over episodes", "name", "measured", ""]
+    titles = ["task", "training seeds", "success", "difference", "over episodes", *ORIGIN]
     return [PARTS, "", *_table(titles, rows)]
 
 
@@ -197,8 +210,8 @@ def _manner(of: Of) -> list[str]:
             for key in ("drops", "jams"):
                 row.append(f"{sum(e[key] for e in tried)} in {sum(e['episodes'] for e in tried)}")
             share = fmean([entry["limiter"]["share"] for entry in tried])
-            rows.append([*row, f"{100 * share:.2f} % of ticks altered", measured.when])
-    titles = ["task", *(title for _, title, _ in FIGURES), "drops", "jams", "limiter", "measured"]
+            rows.append([*row, f"{100 * share:.2f} % of ticks altered", *_origin(measured, trial)])
+    titles = ["task", *(title for _, title, _ in FIGURES), "drops", "jams", "limiter", *ORIGIN]
     return _table(titles, rows)
 
 
@@ -207,15 +220,13 @@ def _summary(of: Of) -> list[str]:
     rows = []
     for experiment in _listed(next(iter(TABLES))):
         measured = of(experiment)
-        for number, trial in enumerate(experiment.trials):
+        for trial in experiment.trials:
             tried = list(measured.tried(trial).values())
             if not tried:
                 continue
             mean, *rest = _success(tried)
             seeds = f"{len(tried)} seed{'s' if len(tried) > 1 else ''}"
-            changes = "".join(f" --set {change}" for change in trial.changes)
-            command = f"robolearn evaluate RUN{changes}" if number else experiment.command
             row = [trial.title, f"{experiment.minutes:g} min", f"{mean} ({seeds})", *rest]
-            rows.append([*row, measured.when, f"`{command}`"])
-    titles = ["task", "training", "success", "worst seed", "over trainings", "over episodes", "measured", ""]
+            rows.append([*row, *_origin(measured, trial)[1:]])
+    titles = ["task", "training", "success", "worst seed", "over trainings", "over episodes", *ORIGIN[1:]]
     return _table(titles, rows)
