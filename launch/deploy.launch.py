@@ -2,7 +2,8 @@
 
 The arm's driver runs already, with its effort controller inactive or active (docs/deployment.md). `arm` is a
 station: the name of a shipped one or a file of your own; arm:=sim is the simulated arm. Authority is shadow
-until a person raises it; the policy runs and everything is recorded meanwhile.
+until a person raises it; the policy runs and everything is recorded meanwhile. A real arm is moved autonomously
+only by what `registry` promotes (or the station's monitor.registry); without one, assisted is the most.
 """
 
 import os
@@ -26,11 +27,14 @@ def generate_launch_description():
             *ARGUMENTS,
             DeclareLaunchArgument("arm", description="a station: panda, fr3, sim, or a file's path"),
             DeclareLaunchArgument("policy", description="a bundle's or a run's directory, or a name"),
+            DeclareLaunchArgument(
+                "registry", default_value="", description="its promoted bundles alone run autonomously"
+            ),
             DeclareLaunchArgument("onnx", default_value="", description="run this export in place of torch"),
             DeclareLaunchArgument("task", default_value="grasp", description="for the marks in the log"),
             DeclareLaunchArgument("seconds", default_value="0.0", description="time limit; 0.0: the default"),
             DeclareLaunchArgument("directory", default_value="", description="of the log; empty: a new one"),
-            node("monitor", common, guard=True),
+            node("monitor", [*common, "registry"], guard=True),
             node("watchdog", common, guard=True),
             node("simulated_arm", common, condition=simulated),
             node("policy", [*common, "onnx"]),

@@ -27,6 +27,9 @@ def generate_launch_description():
             *ARGUMENTS,
             DeclareLaunchArgument("station", default_value="sim", description="a simulated station"),
             DeclareLaunchArgument("policy", default_value="grasp", description="a bundle, a run or a name"),
+            DeclareLaunchArgument(
+                "registry", default_value="", description="its promoted bundles alone run autonomously"
+            ),
             DeclareLaunchArgument("directory", default_value="", description="of the log; empty: a new one"),
             DeclareLaunchArgument("seed", default_value="0", description="of the first episode"),
             DeclareLaunchArgument(
@@ -36,7 +39,7 @@ def generate_launch_description():
             DeclareLaunchArgument(
                 "authority", default_value="shadow", description="for those: shadow, assisted or autonomous"
             ),
-            node("monitor", policy, guard=True),
+            node("monitor", [*policy, "registry"], guard=True),
             node("watchdog", policy, guard=True),
             node("simulated_arm", [*policy, "seed", "reality"]),
             node("policy", policy),

@@ -157,6 +157,18 @@ def test_a_joint_state_that_is_none_has_no_margins() -> None:
     assert told.margins() == []
 
 
+@pytest.mark.parametrize("registry", [None, Path("registry")])
+def test_up_real_tells_the_monitor_of_a_registry(
+    monkeypatch: pytest.MonkeyPatch, registry: Path | None
+) -> None:
+    brought: list[Part] = []
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    monkeypatch.setattr(up_command, "_supervise", lambda parts, *rest: brought.extend(parts) or 0)
+    assert up_real("grasp", "panda", registry=registry) == 0
+    told = {part.name: part.parameters["registry"] for part in brought if "registry" in part.parameters}
+    assert told == ({"monitor": str(Path.cwd() / "registry")} if registry else {})
+
+
 def test_what_cannot_be_brought_up_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="up real"):
         up_sim(station="panda")

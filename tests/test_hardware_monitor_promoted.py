@@ -132,6 +132,16 @@ def test_the_monitor_lets_only_a_promoted_bundle_run_autonomously(tmp_path: Path
     assert not b.monitor.set_authority(b.now, Authority.AUTONOMOUS, "x").done
 
 
+def test_at_a_real_arm_nothing_is_promoted_where_there_is_no_registry() -> None:
+    kind = Contract.from_json(GRASP.read_bytes())
+    b = Bench(replace(load_station("sim"), simulated=False))
+    b.announce(kind, bundle=ONE)
+    b.step(2)
+    refused = b.monitor.set_authority(b.now, Authority.AUTONOMOUS, "x")
+    assert refused == (False, "authority stays shadow: bundle")
+    assert b.monitor.set_authority(b.now, Authority.ASSISTED, "x").done
+
+
 def test_reading_the_list_needs_the_standard_library_only() -> None:
     """Beside what a station needs, which the monitor has loaded anyway."""
     program = (

@@ -74,6 +74,13 @@ def test_what_has_no_default_must_be_given(name: str, missing: str) -> None:
         Launch(FILES[name]).processes(**given)
 
 
+@pytest.mark.parametrize("name", ["sim", "deploy"])
+def test_the_monitor_alone_is_told_of_a_registry(name: str) -> None:
+    processes = Launch(FILES[name]).processes(**REQUIRED[name], registry="/registry")
+    told = {p.name: parameters(p)["registry"] for p in processes if "registry" in parameters(p)}
+    assert told == {"monitor": "'/registry'"}
+
+
 def test_recording_runs_no_policy_and_says_so_in_the_marks() -> None:
     processes = {p.name: p for p in Launch(FILES["record"]).processes(arm="panda")}
     assert list(processes) == ["monitor", "watchdog", "recorder", "episode"]

@@ -334,7 +334,7 @@ class MonitorSettings:
     )
     registry: str = text(
         "Directory of the registry whose promoted bundles alone may run autonomously; relative to this file. "
-        "Without one every bundle may.",
+        "Without one every bundle may at the simulated arm, and none at a real one.",
         default="",
     )
     hold: HoldSettings = mapping(HoldSettings, "How the arm is stopped and held.")

@@ -125,6 +125,7 @@ def up_real(
     station: str,
     task: str = "grasp",
     seconds: float = 0.0,
+    registry: Path | None = None,
     log: Path | None = None,
 ) -> int:
     """Deploy a policy at an arm whose driver runs; a person starts episodes and raises the authority.
@@ -134,6 +135,8 @@ def up_real(
         station: name or file of the station.
         task: for the marks in the log.
         seconds: time limit of an episode; 0 for 30 s.
+        registry: directory of the registry whose promoted bundles alone may run autonomously; the station's
+            monitor.registry if not given. Without either, assisted is the most.
         log: directory of the log; a new one in the station's recorder.directory if not given.
     """
     if importlib.util.find_spec("rclpy") is None:
@@ -146,8 +149,9 @@ def up_real(
         raise InputError(f"station {station!r} is a simulated one; `robolearn up sim` deploys there")
     directory = _log_directory(place, log)
     common = {"station": station, "policy": policy}
+    listed = {"registry": str(registry.expanduser().absolute())} if registry is not None else {}
     parts = [
-        Part("monitor", common),
+        Part("monitor", {**common, **listed}),
         Part("watchdog", common),
         Part("policy", common),
         Part("recorder", {**common, "directory": str(directory)}),

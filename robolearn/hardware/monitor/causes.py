@@ -296,7 +296,7 @@ class Cause(Enum):
         "bundle",
         Bearing.NO_BUNDLE,
         "No bundle is announced, or one that is not on the list of those that may run autonomously.",
-        "Promote it, or stay in assisted.",
+        "Promote it, or stay in assisted; a real station needs a registry.",
     )
 
     # cameras

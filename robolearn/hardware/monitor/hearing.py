@@ -39,7 +39,7 @@ class Hearing:
         parameters: the station's limiter parameters.
         watchdog: hold the arm while no watchdog says that it is there.
         allowed_bundles: tells whether a bundle may run autonomously, by its hash and its contract's; None
-            allows every one.
+            allows every one at the simulated arm and none at a real one.
 
     Attributes:
         station: what it stands before.
@@ -57,6 +57,8 @@ class Hearing:
     ) -> None:
         self.station = station
         self.in_force = parameters
+        if allowed_bundles is None and not station.simulated:
+            allowed_bundles = _none
         self._watchdog, self._allowed = watchdog, allowed_bundles
         self._bounds = MeasuredBounds(station, model)
         self._parameters = parameters
@@ -228,3 +230,8 @@ class Hearing:
                 causes.add(Cause.STOPPING_DISTANCE)
             self._judgement = reading, causes
         return self._judgement[1]
+
+
+def _none(bundle: str, contract: str) -> bool:
+    """A real arm without a list of what may move it autonomously."""
+    return False

@@ -59,7 +59,7 @@ class Monitor(Hearing):
             station: the arm where it stands.
             watchdog: hold the arm while no watchdog says that it is there.
             allowed_bundles: tells whether a bundle may run autonomously, by its hash and its contract's; None
-                allows every one.
+                allows every one at the simulated arm and none at a real one.
 
         Raises:
             InputError: the arm's profile has no links to make a model of.

@@ -90,7 +90,7 @@ def promoted(text: bytes) -> frozenset[tuple[str, str]]:
 
 
 def promoted_bundles(station: Station) -> PromotedBundles | None:
-    """What the registry of a station promotes; None where it names none: then every bundle may run.
+    """What the registry of a station promotes; None where it names none.
 
     Raises:
         InputError: there is no such registry.

@@ -1,7 +1,8 @@
 """The safety monitor as a node: `python -m robolearn.hardware.nodes.monitor_node`.
 
-Parameters: `station` (a name or file), `policy` (a bundle: a simulated station then has its cameras) and
-`watchdog` (whether the arm is held while no watchdog is heard).
+Parameters: `station` (a name or file), `policy` (a bundle: a simulated station then has its cameras),
+`registry` (a directory, in place of the station's `monitor.registry`) and `watchdog` (whether the arm is held
+while no watchdog is heard).
 
     ~/estop       std_srvs/Trigger          stops the arm now
     ~/estop       std_msgs/Bool, latched    a button: stops while true
@@ -18,7 +19,9 @@ from __future__ import annotations
 import gc
 import sys
 from collections import Counter
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -46,6 +49,7 @@ from robolearn.hardware.nodes.common import (
     station_parameter,
     steady,
     system,
+    text_parameter,
 )
 from robolearn.hardware.nodes.deactivation import deactivation_port
 from robolearn.hardware.nodes.gripper import Gripper
@@ -76,7 +80,11 @@ class MonitorNode(Node):
 
     def __init__(self) -> None:
         super().__init__(names.MONITOR, namespace=names.NAMESPACE)
-        self.station = station = station_parameter(self)
+        station = station_parameter(self)
+        if registry := text_parameter(self, "registry"):
+            where = str(Path(registry).expanduser().absolute())
+            station = replace(station, monitor=replace(station.monitor, registry=where))
+        self.station = station
         watchdog = bool(self.declare_parameter("watchdog", True).value)
         self._promoted = promoted_bundles(station)
         self.monitor = Monitor(station, watchdog=watchdog, allowed_bundles=self._promoted)
@@ -122,6 +130,8 @@ class MonitorNode(Node):
         gc.collect()
         gc.freeze()  # what is here stays: the collector need not look at it in mid-tick
         self.get_logger().info(f"guards station {station.name!r}; authority is shadow")
+        if self._promoted is None and not station.simulated:
+            self.get_logger().warning("no registry: assisted is the most that this arm is moved by")
 
     # --- what it hears ------------------------------------------------------------------------------------
 
