@@ -120,7 +120,7 @@ def _successes(name: str, of: Of) -> list[str]:
 
 
 def _origin(measured: Measured, trial: Trial) -> list[str]:
-    """Where a row comes from: its name for `--only`, what makes it, when it was measured, and what to know."""
+    """Where a row comes from: its name for `--only`, what makes it, when that was, and what to know of it."""
     experiment, notes = measured.experiment, measured.notes(trial)
     return [f"`{experiment.name}`", _command(experiment, trial), measured.when, "; ".join(notes)]
 
