@@ -2,8 +2,8 @@
 
 The arm's driver runs already, with its effort controller inactive or active (docs/deployment.md). `arm` is a
 station: the name of a shipped one or a file of your own; arm:=sim is the simulated arm. Authority is shadow
-until a person raises it; the policy runs and everything is recorded meanwhile. A real arm is moved autonomously
-only by what `registry` promotes (or the station's monitor.registry); without one, assisted is the most.
+until a person raises it; the policy runs and everything is recorded meanwhile. What moves a real arm
+autonomously must be promoted by `registry` (or the station's monitor.registry).
 """
 
 import os

@@ -600,6 +600,18 @@ def test_a_contract_that_asks_for_more_than_the_station_gives_is_refused() -> No
     assert "power_max" in answer.message
 
 
+@pytest.mark.parametrize("thing", ["width", "fx", "position"])
+def test_a_contract_of_numbers_without_measure_is_refused_and_the_monitor_lives(thing: str) -> None:
+    huge: object = {"width": 10**400, "fx": 5e-324, "position": (1e308, -1e308, 1e308)}[thing]
+    kind = contract()
+    camera = dataclasses.replace(kind.cameras[0], **{thing: huge})
+    b = Bench()
+    answer = b.monitor.announce(dataclasses.replace(kind, cameras=(camera, *kind.cameras[1:])))
+    assert not answer.done
+    assert answer.message
+    b.live()
+
+
 def test_a_policy_needs_its_cameras_and_homing_does_not() -> None:
     b = bench()
     b.silent = {"camera"}

@@ -114,10 +114,14 @@ class Hearing:
         self.senders.receive(now, beat)
 
     def announce(self, contract: Contract) -> Answer:
-        """Make a contract known; heartbeats that carry its hash then bring its bounds into force."""
+        """Make a contract known; heartbeats that carry its hash then bring its bounds into force.
+
+        One whose numbers no arithmetic takes (a width of 400 digits) is refused, too: nothing that is
+        announced ends the monitor.
+        """
         try:
             parameters = tightened(self.station, self._parameters, contract)
-        except InputError as error:
+        except (InputError, ArithmeticError, ValueError) as error:
             return Answer(False, str(error))
         self._contracts[contract.hash] = parameters
         self._control_rates[contract.hash] = contract.control_rate
