@@ -18,7 +18,7 @@ from launching import Launch
 from std_msgs.msg import Bool
 
 from robolearn.hardware.nodes import names
-from robolearn.hardware.nodes.common import LATCHED
+from robolearn.hardware.nodes.common import EXACT, LATCHED
 from robolearn.hardware.recording import topics
 from robolearn.hardware.recording.reader import Log
 from robolearn.hardware.recording.summary import summarize
@@ -144,6 +144,15 @@ def test_stops_resets_and_ctrl_c_of_all(wire: Wire, processes: Processes) -> Non
 
     wait(reset, 10.0, "reset with the button released")
     wait(lambda: wire.status.authority == "shadow", 5.0, "a reset ends in shadow")
+
+    # so does one whose publisher is an ordinary, volatile one
+    wait(lambda: wire.status.mode == "passing", 10.0, "requests are good again")
+    ordinary = wire.node.create_publisher(Bool, f"{MONITOR}/estop", EXACT)
+    wait(lambda: ordinary.get_subscription_count() > 0, 10.0, "the monitor hears it")
+    ordinary.publish(Bool(data=True))
+    wait(lambda: "emergency_stop" in wire.status.causes, 5.0, "that button stops, too")
+    ordinary.publish(Bool(data=False))
+    wait(reset, 10.0, "reset with that button released")
 
     # so does a stranger on the controller's topic
     wait(lambda: wire.status.mode == "passing", 10.0, "requests are good again")

@@ -5,7 +5,7 @@ Parameters: `station` (a name or file), `policy` (a bundle: a simulated station 
 while no watchdog is heard).
 
     ~/estop       std_srvs/Trigger          stops the arm now
-    ~/estop       std_msgs/Bool, latched    a button: stops while true
+    ~/estop       std_msgs/Bool, reliable   a button: stops while true; transient local or volatile
     ~/reset       std_srvs/Trigger          leaves a stop, into shadow; refused while its cause lasts
     ~/enable      std_srvs/SetBool          true: from shadow to assisted; false: to shadow
     ~/autonomous  std_srvs/SetBool          true: from assisted to autonomous; false: back to assisted
@@ -113,6 +113,7 @@ class MonitorNode(Node):
         listen(String, names.CONTRACT, self._on_contract, LATCHED)
         listen(JointStateMessage, names.GUARD, self._on_watchdog, EXACT)
         listen(Bool, "~/estop", self._on_button, LATCHED)
+        listen(Bool, "~/estop", self._on_button, EXACT)  # volatile publishers are heard by this one alone
         for camera in station.cameras:
             kind = Image if camera.transport == "raw" else CompressedImage
             see = partial(self._on_image, camera.name, camera.width * camera.height)
@@ -155,7 +156,7 @@ class MonitorNode(Node):
     def _on_contract(self, message: String) -> None:
         try:
             answer = self.monitor.announce(Contract.from_json(message.data))
-        except InputError as error:
+        except (InputError, ArithmeticError) as error:
             answer = Answer(False, str(error))
         log = self.get_logger()
         log.info(answer.message) if answer.done else log.error(f"contract refused: {answer.message}")
