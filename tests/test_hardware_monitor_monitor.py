@@ -19,9 +19,10 @@ from robolearn.hardware.monitor.causes import Bearing, Cause, table
 from robolearn.hardware.monitor.decisions import Tick
 from robolearn.hardware.monitor.glimpse import take
 from robolearn.hardware.monitor.states import Authority, Mode, Motion
+from robolearn.hardware.monitor.streams import StateStream
 from robolearn.hardware.settings import Box, Workspace, WrenchSettings
 from robolearn.hardware.station import Station
-from robolearn.hardware.wire import Heartbeat, Picture, Wrench
+from robolearn.hardware.wire import Heartbeat, JointState, Picture, Wrench
 
 GRASP = Path(robolearn.__file__).parent / "bundles" / "grasp" / "contract.json"
 MS = 1_000_000
@@ -269,6 +270,20 @@ def test_a_frozen_sensor(pushed: bool) -> None:
             break
     assert "state_frozen" in tick.causes
     assert tick.motion is Motion.RAMP
+
+
+@pytest.mark.parametrize(("rate", "readings"), [(1000.0, 25), (200.0, 5), (50.0, 3)])
+def test_a_sensor_is_frozen_after_a_time_however_often_it_is_read(rate: float, readings: int) -> None:
+    base = station()
+    stream = StateStream(dataclasses.replace(base, state=dataclasses.replace(base.state, rate=rate)))
+    period, q, dq = round(1e9 / rate), np.array(base.home), np.full(N, 0.1)
+    said = [
+        stream.receive(
+            k * period, k * period, JointState(k * period, base.joint_names, q, dq, np.empty(0)), [0.0] * N
+        )
+        for k in range(1, readings + 1)
+    ]
+    assert said == [set()] * (readings - 1) + [{Cause.STATE_FROZEN}]
 
 
 def test_identical_readings_of_an_arm_at_rest_are_no_fault() -> None:

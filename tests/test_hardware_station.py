@@ -251,9 +251,9 @@ def test_page_has_the_tables_of_the_declarations() -> None:
         ("monitor.rate", None, None),
         ("monitor.hold.speed", 2, "monitor.hold.speed is 2; it must be a number in [0.001, 0.5]"),
         (
-            "monitor.frozen_readings",
+            "monitor.frozen_time",
             2.5,
-            "monitor.frozen_readings is 2.5; it must be a whole number in [2, 1000]",
+            "monitor.frozen_time is 2.5; it must be a number in [0.005, 1]",
         ),
         ("monitor.requst_age", 0.1, "in monitor: unknown key 'requst_age' (did you mean 'request_age'?)"),
         ("controler", {}, "in the file: unknown key 'controler' (did you mean 'controller'?)"),

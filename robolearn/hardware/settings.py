@@ -282,12 +282,13 @@ class MonitorSettings:
     camera_age: float = number(
         "Oldest image that a camera may have delivered last.", "s", 0.01, 2.0, default=0.2
     )
-    frozen_readings: int = whole(
-        "Identical joint states in a row, while the arm moves, that count as a frozen sensor.",
-        "-",
-        2,
-        1000,
-        default=5,
+    frozen_time: float = number(
+        "Time for which joint states repeat, while the arm moves, that makes a frozen sensor; three states "
+        "at least.",
+        "s",
+        0.005,
+        1.0,
+        default=0.025,
     )
     moving_speed: float = number(
         "Speed of any joint above which the arm counts as moving.", "rad/s", 1e-3, 1.0, default=0.05

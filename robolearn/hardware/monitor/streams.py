@@ -6,6 +6,8 @@ A stream is told of every message as it arrives and asked, at any later moment, 
 
 from __future__ import annotations
 
+from math import ceil
+
 from robolearn.hardware.monitor.causes import Cause
 from robolearn.hardware.monitor.checks import TORQUE_RATE_FACTOR, Reading, read_state
 from robolearn.hardware.monitor.glimpse import Glimpse
@@ -17,7 +19,10 @@ JUMP_FACTOR, JUMP_SLACK = 2.0, 0.02
 
 PUSH = 0.05
 """Share of a joint's torque limit: a change of the torque sent by more moves a joint, or at least its noise;
-it has twice `frozen_readings` to show, for it must reach the arm and the reading come back."""
+it has twice `frozen_time` to show, for it must reach the arm and the reading come back."""
+
+FROZEN_LEAST = 3
+"""Fewer identical readings are none of a frozen sensor, however slowly they come."""
 
 TORQUE_RATE_TIME = 0.005
 """Time over which a measured torque's rate is taken [s]; over less, noise decides."""
@@ -40,7 +45,8 @@ class StateStream:
     def __init__(self, station: Station) -> None:
         arm, settings = station.arm, station.monitor
         self._names = station.joint_names
-        self._settings = settings
+        self._moving = settings.moving_speed
+        self._frozen_after = max(FROZEN_LEAST, ceil(settings.frozen_time * station.state.rate))  # readings
         self._speed = arm.dq_max.tolist()
         self._push = (PUSH * arm.tau_max).tolist()
         self._torque_rate = (TORQUE_RATE_FACTOR * arm.dtau_max).tolist()
@@ -131,8 +137,8 @@ class StateStream:
         )
 
     def _frozen(self, new: Reading) -> bool:
-        enough = self._settings.frozen_readings
-        moving = any(abs(v) > self._settings.moving_speed for v in new.dq)
+        enough = self._frozen_after
+        moving = any(abs(v) > self._moving for v in new.dq)
         return (self._repeats >= enough and moving) or self._pushed >= 2 * enough
 
     def _collided(self, new: Reading) -> bool:
