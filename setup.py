@@ -37,6 +37,8 @@ setup(
             "hardware/realities/*.yaml",
             "bundles/**/*",
             "training/templates/*",
+            "improving/templates/*",
+            "data/doctor/templates/*",
         ]
     },
     data_files=[
