@@ -595,6 +595,24 @@ def test_the_announced_contract_is_in_force_where_it_is_tighter() -> None:
     np.testing.assert_allclose(b.step().torque, 0.25)
 
 
+def test_of_two_contracts_the_tighter_bounds_are_in_force_whoever_beats_last() -> None:
+    kind = contract()
+    near = tuple(q + 0.01 for q in kind.limiter["q_lo"])  # type: ignore[union-attr]
+    slow = dataclasses.replace(kind, limiter={**kind.limiter, "dq_max": (0.5,) * N, "q_lo": near})
+    weak = dataclasses.replace(kind, limiter={**kind.limiter, "dtau": (0.25,) * N, "power_max": 3.0})
+    for order in ((slow, weak), (weak, slow)):
+        b = Bench()
+        for each in order:
+            b.announce(each)
+            b.monitor.on_heartbeat(b.now, Heartbeat(b.now, each.hash, each.hash, each.hash))
+        b.monitor.standing(b.now)
+        found = b.monitor.in_force
+        assert found.dq_max == [0.5] * N
+        assert found.q_lo == list(near)
+        assert found.dtau == [0.25] * N
+        assert found.power_max == 3.0
+
+
 def test_joints_of_a_contract_go_by_name() -> None:
     tight = contract()
     joints = tuple(reversed(tight.joints))

@@ -65,6 +65,23 @@ def test_it_takes_the_arm_when_the_heartbeat_is_30_ms_late_and_goes_on_from_the_
     np.testing.assert_allclose(g.step(5).torque, 0.0, atol=1e-3)
 
 
+def test_one_that_was_late_itself_listens_before_it_takes_the_arm() -> None:
+    """Timers run before subscriptions: what came while the watchdog slept is heard after its first tick."""
+    g = Guard()
+    g.now += 20 * PERIOD
+    assert not g.watchdog.tick(g.now).owns
+    assert not g.step().owns, "the pulse was only waiting"
+    g.now += 20 * PERIOD
+    assert not g.watchdog.tick(g.now).owns
+    g.monitor = False
+    assert g.step().owns, "nothing was waiting"
+    g = Guard()
+    g.now += 20 * PERIOD
+    assert not g.watchdog.tick(g.now).owns
+    g.now += 20 * PERIOD
+    assert g.watchdog.tick(g.now).owns, "it waits once, however slow it is"
+
+
 def test_it_hears_a_monitor_only_while_its_heartbeat_comes() -> None:
     assert not Watchdog(station()).hears(0)  # what was never heard is never missed, either
     g = Guard(live=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from robolearn.contract import Contract
 from robolearn.errors import InputError
 from robolearn.gaps import LOWER_BOUNDS, UPPER_BOUNDS
@@ -37,6 +39,20 @@ def tightened(station: Station, parameters: LimiterParameters, contract: Contrac
         else:
             tight[name] = choose(bound, wanted)
     return parameters._replace(**tight)  # type: ignore[arg-type]
+
+
+def tightest(several: Sequence[LimiterParameters]) -> LimiterParameters:
+    """The tightest of each bound in several parameters of one station, at least one."""
+    first, *others = several
+    for other in others:
+        tight = {}
+        for names, choose in ((UPPER_BOUNDS, min), (LOWER_BOUNDS, max)):
+            for name in names:
+                one, two = getattr(first, name), getattr(other, name)
+                both = isinstance(one, list)
+                tight[name] = list(map(choose, one, two)) if both else choose(one, two)
+        first = first._replace(**tight)
+    return first
 
 
 def slowed(parameters: LimiterParameters, share: float) -> LimiterParameters:

@@ -17,7 +17,7 @@ from robolearn.errors import InputError
 from robolearn.hardware.limiter import LimiterParameters
 from robolearn.hardware.model import ArmModel
 from robolearn.hardware.monitor.asking import RequestStream, Senders
-from robolearn.hardware.monitor.bounds import tightened
+from robolearn.hardware.monitor.bounds import tightened, tightest
 from robolearn.hardware.monitor.causes import Cause
 from robolearn.hardware.monitor.checks import MeasuredBounds, Reading, too_strong
 from robolearn.hardware.monitor.decisions import Answer
@@ -43,7 +43,7 @@ class Hearing:
 
     Attributes:
         station: what it stands before.
-        in_force: the limiter parameters of whoever is announced, as of the latest `standing`.
+        in_force: the tightest limiter parameters of all who are announced, as of the latest `standing`.
     """
 
     def __init__(
@@ -206,12 +206,10 @@ class Hearing:
         causes = self.senders.causes(now)
         alive = self.senders.alive(now)
         policies = [beat for beat in alive if beat.bundle or beat.contract]
-        self.in_force = self._parameters
-        for beat in policies:
-            if beat.contract in self._contracts:
-                self.in_force = self._contracts[beat.contract]
-            else:
-                causes.add(Cause.CONTRACT)
+        known = {beat.contract for beat in policies} & self._contracts.keys()
+        self.in_force = tightest([self._contracts[each] for each in known] or [self._parameters])
+        if any(beat.contract not in self._contracts for beat in policies):
+            causes.add(Cause.CONTRACT)
         # whoever announces no bundle is on no list
         if self._allowed is not None and not (
             policies and all(self._allowed(beat.bundle, beat.contract) for beat in policies)

@@ -39,6 +39,9 @@ class Watchdog:
         self._live = False
         self._resting = self._deactivated = self._inactive = self._ending = False
         self._offset = 0
+        self._patience = 2 * SECOND / station.monitor.rate
+        self._ticked_at: int | None = None
+        self._waited = False
 
     def on_clock(self, now: int, stamps: int) -> None:
         """As `Monitor.on_clock`."""
@@ -95,9 +98,14 @@ class Watchdog:
         output, trouble, reading = self.output, self._states.causes(now), self._states.reading
         if not trouble and reading is not None:
             output.weigh(reading)
+        delayed = self._ticked_at is not None and now - self._ticked_at > self._patience
+        self._ticked_at = now
         if self._live and not self.owns and self._is_late(now):
-            self.owns = True
-            self._states.expect(now)
+            # one that was itself late has not heard what came meanwhile: once, it listens before it acts
+            self._waited = delayed and not self._waited
+            if not self._waited:
+                self.owns = True
+                self._states.expect(now)
         if not self.owns:
             return Watch(False, np.array(output.sent), False, False)
 

@@ -241,9 +241,10 @@ class MonitorNode(Node):
         self.monitor.on_clock(now, stamp)
         tick = self.monitor.tick(now)
         live = tick.authority > Authority.SHADOW
+        # the pulse first: killed between the two, the watchdog must not believe that nothing is sent
+        self._pulse.publish(convert.header(stamp, names.LIVE if live else names.SHADOW))
         if tick.publish:
             self._command.publish(convert.command_message(tick.torque))
-        self._pulse.publish(convert.header(stamp, names.LIVE if live else names.SHADOW))
         if tick.deactivate:
             self._port.want(False)
         self._port.spin()
