@@ -48,7 +48,7 @@ def test_a_reading_that_is_no_number(number: float):
     assert (found.check, found.severity, found.channel) == ("not a number", "error", "wrench")
     assert (found.step, found.component, found.episode) == (7, 1, 1)
     assert found.value == pytest.approx(2 / 61)
-    assert "2 values" in found.found
+    assert "in 2 of 61 observations" in found.found
     assert "0.35 s" in found.found
 
 

@@ -140,7 +140,7 @@ def test_a_copy_by_another_way():
     (found,) = findings_in(healthy(0), healthy(1), healthy(2), copy)
     assert (found.check, found.severity, found.episode) == ("near copy", "warning", 4)
     assert "episode 2" in found.found
-    assert "of its actions" in found.found
+    assert "and its actions" in found.found
     assert found.value == 1.0
 
 
@@ -212,7 +212,8 @@ def test_contracts_that_differ():
     told = {f.channel: f for f in found}
     assert told.keys() == {"cameras.front.position", "filter_rate"}
     assert (
-        told["filter_rate"].found == "contracts differ in filter_rate: 200 in 3 episodes; 250 in 1 episodes"
+        told["filter_rate"].found
+        == "contracts differ in filter_rate, by number of episodes: 200 (3); 250 (1)"
     )
     assert told["filter_rate"].episode == 3
     assert told["cameras.front.position"].episode == 3
@@ -222,7 +223,7 @@ def test_a_limiter_that_was_changed():
     softer = {**healthy().contract.limiter, "tau_max": [80.0, 40.0, 9.0]}
     (found,) = findings_in(healthy(0), having(healthy(1), limiter=softer))
     assert (found.check, found.channel) == ("contract drift", "limiter.tau_max")
-    assert "80 40 9 in 1 episodes" in found.found
+    assert "80 40 9 (1)" in found.found
 
 
 def test_calibrations_that_differ():

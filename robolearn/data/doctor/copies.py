@@ -84,13 +84,12 @@ class CopySurvey:
             kind, found = ("observations", observed) if later in observed else ("actions", acted)
             earlier, share = found[later]
             (number, origin), (other, whose) = self._rows[later], self._rows[earlier]
-            also = " and of its actions" if kind == "observations" and later in acted else ""
-            where = f"of {origin} " if origin == whose else f"of {origin} with that of {whose} "
+            also = " and its actions" if kind == "observations" and later in acted else ""
+            whose = f"episode {other}" if origin == whose else f"episode {other} of {whose}"
             yield Finding(
                 COPIES,
                 "warning" if kind == "observations" else "note",
-                f"episode {number} has about {100 * share:.0f} % of its {kind}{also} in common with episode "
-                f"{other}, {where}".rstrip(),
+                f"about {100 * share:.0f} % of its {kind}{also} are those of {whose}",
                 "keep one of them: a copy counts twice, and one that is held out knows the other"
                 if kind == "observations"
                 else "fine if somebody played the same actions again; else keep one of them",

@@ -49,13 +49,13 @@ class DriftSurvey:
                 continue
             counted = {text: sum(self._episodes[name] for name in whose) for text, whose in values.items()}
             ordered = sorted(counted.items(), key=lambda item: -item[1])
-            words = "; ".join(f"{text} in {count} episodes" for text, count in ordered[:SHOWN])
+            words = "; ".join(f"{text} ({count})" for text, count in ordered[:SHOWN])
             more = f"; and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
             other = next(name for whose in values.values() if usual not in whose for name in whose)
             yield Finding(
                 DRIFT,
                 "warning",
-                f"contracts differ in {field}: {words}{more}",
+                f"contracts differ in {field}, by number of episodes: {words}{more}",
                 "keep to one (Query(contract=...) selects), or make sure that the difference does not matter",
                 value=float(len(values)),
                 bound=1.0,

@@ -84,6 +84,7 @@ class Examination:
         episodes, steps: how many.
         findings: the worst first, then by check and episode.
         table: episodes by task, policy and end.
+        lag: with the correlations of pictures and joints.
         coverage: with the ranges that the simulator varies.
         tally: with histograms.
     """
@@ -94,6 +95,7 @@ class Examination:
     steps: int
     findings: list[Finding]
     table: list[dict[str, Any]]
+    lag: LagSurvey = field(repr=False)
     coverage: CoverageSurvey = field(repr=False)
     tally: Tally = field(repr=False)
 
@@ -138,9 +140,9 @@ def examine(store: Store, tell: Callable[[int, int], None] = lambda done, errors
     rows = store.episodes()
     if not rows:
         raise InputError(f"the store {str(store.path)!r} has no episodes: there is nothing to examine")
-    coverage, tally = CoverageSurvey(), Tally()
+    lag, coverage, tally = LagSurvey(), CoverageSurvey(), Tally()
     surveys: tuple[Survey, ...] = (
-        LagSurvey(),
+        lag,
         CopySurvey(),
         DriftSurvey(),
         BalanceSurvey(),
@@ -163,6 +165,7 @@ def examine(store: Store, tell: Callable[[int, int], None] = lambda done, errors
         sum(row.steps for row in rows),
         in_order(findings),
         tabulate(rows),
+        lag,
         coverage,
         tally,
     )

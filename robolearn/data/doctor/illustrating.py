@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from robolearn.data.doctor.finding import Finding
-from robolearn.data.doctor.lag import LAG
+from robolearn.data.doctor.lag import Correlation
 from robolearn.data.doctor.subject import Array, Subject
 from robolearn.training.charts import Line, line_chart
 from robolearn.training.pictures import as_rgb
@@ -50,29 +50,39 @@ def chart_of(subject: Subject, finding: Finding) -> str:
     return line_chart(_lines(subject, finding), "seconds of the episode")
 
 
+def lag_chart(correlation: Correlation, period: float) -> str:
+    """How well pictures and joints go together if the one is taken to be later than the other, as SVG."""
+    middle = len(correlation.sums) // 2
+    values = correlation.sums / correlation.steps
+    lags = 1e3 * period * np.arange(middle + 1)
+    lines = [
+        Line("pictures later than the joints", lags, values[middle:]),
+        Line("pictures earlier", lags, values[middle::-1]),
+    ]
+    return line_chart(lines, "lag in milliseconds, against the correlation of how both grow")
+
+
 def _lines(subject: Subject, finding: Finding) -> list[Line]:
     episode = subject.episode
     observed, acted = episode.stamps - episode.stamps[0], (episode.stamps - episode.stamps[0])[:-1]
     channel, i = finding.channel, finding.component
-    if finding.check == LAG and subject.motion is not None:
-        change = subject.change[channel]
-        return [
-            Line("motion of the joints", acted, _scaled(subject.motion)),
-            Line(f"change of {channel}, both as shares of their largest", acted, _scaled(change)),
-        ]
     if i is None:
         return []
     if channel in ("sent", "filtered", "requested"):
-        lines = [Line(f"{channel}, component {i}", acted, getattr(episode, channel)[:, i])]
+        torque: Array = getattr(episode, channel)[:, i]
+        lines = [Line(f"{channel}, {_name(subject, i)}", acted, torque)]
         limit = subject.limit("tau_max")
         if channel == "filtered":
             lines.append(Line("requested", acted, episode.requested[:, i]))
-        elif limit is not None and i < len(limit):
-            lines += [Line("limit", acted, np.full(len(acted), side * limit[i])) for side in (1.0, -1.0)]
+        elif limit is not None and np.nanmax(np.abs(torque), initial=0.0) > limit[i] / 2:
+            low, high = (np.full(len(acted), side * limit[i]) for side in (-1.0, 1.0))
+            lines += [Line("highest", acted, high), Line("lowest", acted, low)]
         return lines
     if channel not in episode.observations or episode.observations[channel].ndim != 2:
         return []
-    lines = [Line(f"{channel}, component {i}", observed, episode.observations[channel][:, i].astype(float))]
+    per_joint = any(c.name == channel and c.per_joint for c in episode.contract.proprioception)
+    name = _name(subject, i) if per_joint else f"number {i + 1}"
+    lines = [Line(f"{channel}, {name}", observed, episode.observations[channel][:, i].astype(float))]
     if channel == "dq" and subject.q is not None:
         lines.append(Line("by differences of q", acted, np.diff(subject.q[:, i]) / subject.intervals))
     if channel == "q" and subject.turned is not None and subject.q is not None:
@@ -86,7 +96,7 @@ def _moments(steps: int, finding: Finding) -> NDArray[np.int64]:
     if finding.step is None:
         first, last = 0, steps
     else:
-        first = finding.step - 2
+        first = max(0, finding.step - 2)
         last = max(first + FRAMES - 1, (finding.last if finding.last is not None else finding.step) + 2)
     first = max(0, min(first, steps - FRAMES + 1))
     return np.unique(np.linspace(first, min(last, steps), FRAMES).round().astype(np.int64))
@@ -102,5 +112,7 @@ def _strip(frames: list[NDArray[np.uint8]]) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _scaled(values: Array) -> Array:
-    return values / max(float(values.max(initial=0.0)), 1e-12)
+def _name(subject: Subject, component: int) -> str:
+    """Of a joint, or of the gripper, which comes after them in an action."""
+    joints = subject.episode.contract.joints
+    return joints[component] if component < len(joints) else "gripper"

@@ -134,6 +134,13 @@ class LagSurvey:
                     bound=tolerance,
                 )
 
+    def of(self, origin: str, camera: str) -> Correlation | None:
+        """The correlation of an origin's episodes; None where they say nothing."""
+        found = [
+            group[0] for (whose, name, *_), group in self._groups.items() if (whose, name) == (origin, camera)
+        ]
+        return max(found, key=lambda correlation: correlation.steps, default=None)
+
     def finish(self) -> Iterator[Finding]:
         """What whole groups say."""
         for (origin, camera, period, tolerance), (total, first, count) in self._groups.items():

@@ -14,9 +14,10 @@ import robolearn.training
 from robolearn import __version__
 from robolearn.data.doctor.coverage import Coverage
 from robolearn.data.doctor.examination import CHECKS, UNREADABLE, Examination
-from robolearn.data.doctor.finding import SEVERITIES
+from robolearn.data.doctor.finding import SEVERITIES, Finding
 from robolearn.data.doctor.groups import Group, groups_of
-from robolearn.data.doctor.illustrating import chart_of, film_of
+from robolearn.data.doctor.illustrating import chart_of, film_of, lag_chart
+from robolearn.data.doctor.lag import LAG
 from robolearn.data.doctor.subject import Subject
 from robolearn.data.store.store import Store
 from robolearn.files import replacing
@@ -51,7 +52,7 @@ def write_page(store: Store, found: Examination, path: Path) -> None:
     page = environment.get_template("doctor.html.j2").render(
         found=found,
         when=datetime.now().strftime("%Y-%m-%d %H:%M"),
-        groups=list(_shown(store, groups)),
+        groups=list(_shown(store, found, groups)),
         name=Path(found.store).resolve().name,
         severities=SEVERITIES,
         checks=[{"name": n, "means": means, "kinds": per_check[n]} for n, means in CHECKS.items()],
@@ -65,7 +66,7 @@ def write_page(store: Store, found: Examination, path: Path) -> None:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _shown(store: Store, groups: list[Group]) -> Iterator[dict[str, Any]]:
+def _shown(store: Store, found: Examination, groups: list[Group]) -> Iterator[dict[str, Any]]:
     """Each kind of finding, the first ones with pictures of their worst episode."""
     rows = {row.number: row for row in store.episodes()}
     for number, group in enumerate(groups):
@@ -74,10 +75,15 @@ def _shown(store: Store, groups: list[Group]) -> Iterator[dict[str, Any]]:
         if number < ILLUSTRATED and worst.episode is not None and worst.check != UNREADABLE:
             row = rows[worst.episode]
             subject = Subject(row, store.load(row))
-            shown["chart"] = Markup(chart_of(subject, worst))
+            shown["chart"] = Markup(_chart(found, subject, worst))
             shown["film"] = film_of(subject, worst)
             shown["origin"] = row.origin
         yield shown
+
+
+def _chart(found: Examination, subject: Subject, finding: Finding) -> str:
+    correlation = found.lag.of(subject.row.origin, finding.channel) if finding.check == LAG else None
+    return chart_of(subject, finding) if correlation is None else lag_chart(correlation, subject.period)
 
 
 def _histograms(found: Examination) -> Iterator[tuple[str, Markup]]:

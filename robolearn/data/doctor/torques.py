@@ -85,12 +85,18 @@ def unexplained_torques(subject: Subject) -> Iterator[Finding]:
         return
     step, joint = worst(off * differs[:, None])
     severity: Severity = "note" if known is None else "warning"
-    why = "nothing is recorded of" if known is None else "more often than by"
+    if known is None:
+        why = "and nothing is recorded of the limiter"
+    elif isinstance(known, int):
+        why = f"and the limiter altered {known} ticks"
+    else:
+        why = "and the limiter altered others"
     yield subject.finding(
         UNEXPLAINED,
         severity,
-        f"{int(differs.sum())} actions differ from what was requested, {why} the limiter; most at "
-        f"{subject.at(step)}, by {off[step, joint]:.3g} N·m at {subject.joint(joint)}",
+        f"in {int(differs.sum())} of {len(differs)} actions another torque than the requested one went on, "
+        f"{why}; they differ most at {subject.at(step)}, by {off[step, joint]:.3g} N·m at "
+        f"{subject.joint(joint)}",
         "see what else stood between policy and motors: something did that is not in the log",
         channel="filtered",
         value=float(many),

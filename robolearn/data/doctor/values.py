@@ -36,8 +36,8 @@ def finite(subject: Subject) -> Iterator[Finding]:
             yield subject.finding(
                 FINITE,
                 "error",
-                f"{name} holds {int(bad.sum())} values that are NaN or infinite, in "
-                f"{int(bad.any(1).sum())} of {len(bad)} observations, the first at {subject.at(step)}",
+                f"{name} is NaN or infinite in {int(bad.any(1).sum())} of {len(bad)} observations, first at "
+                f"{subject.at(step)}",
                 "leave the episode out, or import it anew without the messages that are no numbers",
                 channel=name,
                 value=float(bad.any(1).mean()),
