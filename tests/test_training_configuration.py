@@ -45,10 +45,10 @@ def test_several_words() -> None:
     ("words", "message"),
     [
         (["clearence=1mm"], "unknown parameter of peg-insertion 'clearence' .did you mean 'clearance'"),
-        (["clearance=1 mn"], "unknown unit 'mn'.*mm"),
-        (["clearance=wide"], "'wide' is not a number"),
+        (["clearance=1 mn"], "^clearance: .*unknown unit 'mn'.*mm"),
+        (["clearance=wide"], "^clearance: .*'wide' is not a number"),
         (["clearance"], "write key=value with one of the keys .*clearance"),
-        (["hole_turn=left"], "angle 'left' is not a number"),
+        (["hole_turn=left"], "^hole_turn: angle 'left' is not a number"),
         (["hole_turn=NaN"], "angle 'NaN' is not a number"),
         (["control_rate=20.5"], "control_rate is 20.5; it must be a whole number"),
         (["control_rate=true"], "control_rate is True; it must be a whole number"),

@@ -85,7 +85,10 @@ def _from_text(key: str, text: str, kind: Any) -> Any:
     if type(None) in choices and text.lower() in ("none", "null"):
         return None
     if quantity := _quantity(kind):
-        return quantity[0](text)
+        try:
+            return quantity[0](text)
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from error
     if str in choices:
         return text
     if get_origin(kind) is tuple and get_args(kind)[0] is str and not text.startswith("["):
