@@ -210,7 +210,7 @@ def test_a_clean_episode_after_rich_ones_is_as_if_nothing_had_been() -> None:
 
 
 def test_what_is_observed_does_not_change_what_happens() -> None:
-    blind, seeing = make("grasp", {"observe": ()}), make("grasp", {"observe": EVERYTHING, "image_size": 16})
+    blind, seeing = make("grasp", {"observe": ("q",)}), make("grasp", {"observe": EVERYTHING, "image_size": 16})
     for env in (blind, seeing):
         record(env, 6)
     assert np.array_equal(blind.data.qpos, seeing.data.qpos)
@@ -461,6 +461,7 @@ def test_an_action_may_be_overwritten_by_its_owner() -> None:
         ({"cameras": None}, "cameras is None"),
         ({"observe": "front"}, "observe is 'front'; it must be a list"),
         ({"observe": ("q", "q")}, "observe names q more than once"),
+        ({"observe": ()}, "observe is empty; it names one or more of front, wrist, front_depth, .*, state"),
         ({"reward_scales": {"near": float("nan"), "height": 1.0}}, "reward_scales near is nan"),
         (
             {"control_rate": 30},

@@ -100,8 +100,12 @@ def check(config: TaskConfig, physics_rate: int) -> None:
         least = 1 / config.control_rate
         raise InputError(f"episode_seconds is {seconds!r}: an episode lasts at least one action, {least:g} s")
     names = list(views_of(config))
-    for item in checks.names("observe", config.observe):
-        choose("observation", item, [*names, *(name + DEPTH for name in names), *CHANNELS])
+    choices = [*names, *(name + DEPTH for name in names), *CHANNELS]
+    observe = checks.names("observe", config.observe)
+    if not observe:
+        raise InputError(f"observe is empty; it names one or more of {', '.join(choices)}")
+    for item in observe:
+        choose("observation", item, choices)
     choose("kind of action", config.action, COMMANDS)
     for name, scale in checks.mapping("reward_scales", config.reward_scales).items():
         checks.number(f"reward_scales {name}", scale)
