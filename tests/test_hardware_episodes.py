@@ -47,9 +47,32 @@ def test_every_transition_is_in_the_table() -> None:
         (Phase.WAITING, Event.READY)
     ]
     assert [key for key, after in TRANSITIONS.items() if after is Phase.WAITING] == [
-        (Phase.HOMING, Event.THERE)
+        (Phase.IDLE, Event.START_GUIDED),
+        (Phase.HOMING, Event.THERE),
     ]
-    assert {event for (phase, event) in TRANSITIONS if phase is Phase.IDLE} == {Event.START}
+    starts = {event for (phase, event) in TRANSITIONS if phase is Phase.IDLE}
+    assert starts == {Event.START, Event.START_GUIDED}
+
+
+def test_a_guided_episode_is_begun_ended_and_judged_and_asks_for_nothing(station: Station) -> None:
+    guided = plan(station, action_source="none", judged_by="person", contract="", bundle="")
+    runner, elsewhere = EpisodeRunner(station, guided), replace(at_home(station, 0), position=np.zeros(7))
+    for number in range(2):
+        assert runner.start()
+        assert runner.phase is Phase.WAITING
+        assert runner.on_state(elsewhere) is None, "the arm is in a person's hands"
+        assert runner.ready(number * SECOND)
+        assert runner.phase is Phase.RUNNING
+        assert runner.stop(number * SECOND + 1)
+        assert runner.phase is Phase.JUDGING
+        assert runner.judge(number * SECOND + 2, number == 0)
+        assert runner.phase is Phase.IDLE
+        begin, end = runner.take_marks()
+        assert (begin.body["action_source"], end.body["action_source"]) == ("none", "none")
+        assert end.body["outcome"]["success"] is (number == 0)  # type: ignore[index]
+    assert runner.start()
+    assert runner.stop(9 * SECOND), "called off"
+    assert runner.phase is Phase.IDLE
 
 
 def test_an_episode_that_the_predicate_judges(station: Station) -> None:

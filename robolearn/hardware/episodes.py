@@ -2,6 +2,7 @@
 
     IDLE --start--> HOMING --there--> WAITING --ready--> RUNNING --ended--> JUDGING --judged--> IDLE
 
+Where a person guides the arm by hand, a start leads to WAITING at once: nothing is homed, nothing asked for.
 Whatever moves the arm passes through the monitor, homing too. While the runner homes and waits it asks for
 the torques itself; while it runs, the policy does. The outcome is the task's predicate's where there is one,
 and a person's otherwise; the end mark says whose. Nothing starts by itself: after an episode it is idle.
@@ -34,7 +35,7 @@ class Phase(Enum):
     IDLE = "idle"
     HOMING = "homing"
     WAITING = "waiting"
-    """The arm is home and is held there; a person may put things where they belong."""
+    """The arm is home and is held there, or in a person's hands; he may put things where they belong."""
     RUNNING = "running"
     JUDGING = "judging"
     """The episode is over, and a person has yet to say how it went."""
@@ -44,6 +45,8 @@ class Event(Enum):
     """What happens to it."""
 
     START = "start"
+    START_GUIDED = "start guided"
+    """The same, where a person guides the arm by hand."""
     THERE = "there"
     READY = "ready"
     ENDED = "ended"
@@ -56,6 +59,7 @@ class Event(Enum):
 
 TRANSITIONS = {
     (Phase.IDLE, Event.START): Phase.HOMING,
+    (Phase.IDLE, Event.START_GUIDED): Phase.WAITING,
     (Phase.HOMING, Event.THERE): Phase.WAITING,
     (Phase.HOMING, Event.CANCEL): Phase.IDLE,
     (Phase.WAITING, Event.READY): Phase.RUNNING,
@@ -163,12 +167,12 @@ class EpisodeRunner:
     # --- what people ask ----------------------------------------------------------------------------------
 
     def start(self, seed: int | None = None) -> bool:
-        """Go home for the next episode; False where one is going on.
+        """Go home for the next episode, unless the arm is guided; False where one is going on.
 
         Args:
             seed: of a simulated episode.
         """
-        if not self._happens(Event.START):
+        if not self._happens(Event.START_GUIDED if self._guided else Event.START):
             return False
         self._homing.begin()
         self._name, self._seed = f"{self.plan.session}-{self._count:04d}", seed
@@ -215,7 +219,7 @@ class EpisodeRunner:
 
     def on_state(self, state: JointState) -> TorqueRequest | None:
         """A joint state: what the runner itself asks of the arm, while it homes it and keeps it home."""
-        if self.phase not in (Phase.HOMING, Phase.WAITING):
+        if self._guided or self.phase not in (Phase.HOMING, Phase.WAITING):
             return None
         request = self._homing.on_state(state)
         if self._homing.there:
@@ -251,6 +255,10 @@ class EpisodeRunner:
         return marks
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    @property
+    def _guided(self) -> bool:
+        return self.plan.action_source == "none"
 
     def _happens(self, event: Event) -> bool:
         after = TRANSITIONS.get((self.phase, event))

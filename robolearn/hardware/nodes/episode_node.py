@@ -6,7 +6,7 @@ Parameters: `station`, `policy` (its contract's hash stands in the marks), `task
 `episodes` (run so many one after another, 0 for none by itself) and `authority` (the level that it raises
 itself then: the person's part, which no real station allows).
 
-    ~/start   std_srvs/Trigger   go home through the monitor, and hold there
+    ~/start   std_srvs/Trigger   go home through the monitor, and hold there; a guided arm only waits
     ~/ready   std_srvs/Trigger   everything is in place: begin
     ~/stop    std_srvs/Trigger   end the episode, or call it off
     ~/judge   std_srvs/SetBool   true: success; while it runs, or when it is over
