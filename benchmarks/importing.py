@@ -153,6 +153,7 @@ def messages(
             frame += 1
         if now == begin:
             runner.begin(now)
+            runner.forget()
             yield EPISODE, now, encode(EpisodeMark(now, "begin", name, body))
         if runner.due(now) and (observation := runner.prepare(now)) is not None:
             request = runner.request(observation, runner.infer(observation), now)

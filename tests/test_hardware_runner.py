@@ -100,6 +100,8 @@ def play(runner: PolicyRunner, station: Station, until: int, *, start: int = 0, 
 def test_an_observation_shows_one_moment_as_training_does(station: Station) -> None:
     runner, actor = make(station)
     runner.begin(0)
+    assert actor.resets == 0, "it may be at work, on another thread"
+    runner.forget()
     assert actor.resets == 1
     requests = play(runner, station, 300 * MS)
     assert [now for now, _ in requests] == [60 * MS + k * PERIOD for k in range(5)]

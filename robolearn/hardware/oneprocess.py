@@ -102,6 +102,7 @@ class OneProcess(Together):
     def _begin(self) -> None:
         self.arm.begin_episode()
         self.runner.begin(self.now)
+        self.runner.forget()
         self._tally = Tally(self.station.monitor.rate)
         self.episodes.ready(self.now)
         self._write_marks()

@@ -3,6 +3,8 @@
 How messages become observations is told in `robolearn.hardware.alignment`. Asking the policy takes three
 steps, so that the one that takes long can run elsewhere:
 
+    runner.begin(now)                           # an episode begins, and
+    runner.forget()                             # the policy forgets, on the thread where it infers
     observation = runner.prepare(now)           # None where something is missing
     action = runner.infer(observation)          # on any one thread, one after the other
     request = runner.request(observation, action, now)
@@ -86,10 +88,9 @@ class PolicyRunner(Alignment):
         self.joint_names = self.wiring.joint_names
         self.inference, self.age = Latencies(), Latencies()
 
-    def begin(self, now: int) -> None:
-        """An episode begins: the policy forgets, and is shown moments from now on."""
+    def forget(self) -> None:
+        """The policy forgets the episode before; never while it infers."""
         self.actor.reset()
-        super().begin(now)
 
     def infer(self, observation: Observation) -> NDArray[np.float32]:
         """The policy's action, shape (a,); takes long, and may run on a thread of its own."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -60,15 +61,15 @@ DIAGNOSTIC = "robolearn: policy"
 
 
 class Thinker:
-    """Runs the network on a thread of its own, one observation after another.
+    """Runs the network on a thread of its own, one thing after another.
 
     Attributes:
-        since: when it began with what it is at, by the steady clock [ns]; None while it is idle.
+        since: when it began with the observation that it is at, by the steady clock [ns]; None while idle.
     """
 
     def __init__(self, runner: PolicyRunner, done: Any) -> None:
         self._runner, self._done = runner, done
-        self._work: queue.SimpleQueue[Observation | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self.since: int | None = None
         self.failure = ""
         self._thread = threading.Thread(target=self._run, name="policy", daemon=True)
@@ -77,21 +78,29 @@ class Thinker:
     def think(self, observation: Observation) -> None:
         """Begin; only while it is idle."""
         self.since = steady()
-        self._work.put(observation)
+        self._work.put(partial(self._think, observation))
+
+    def forget(self) -> None:
+        """An episode begins: the policy forgets, after what it is at and before what comes."""
+        self._work.put(self._runner.forget)
 
     def close(self) -> None:
         """End the thread, when it comes to it."""
         self._work.put(None)
 
     def _run(self) -> None:
-        while (observation := self._work.get()) is not None:
+        while (do := self._work.get()) is not None:
             try:
-                action = self._runner.infer(observation)
-                self._done(self._runner.request(observation, action, system()))
-                self.since = None
+                do()
             except Exception as error:  # whatever it was, the policy is dead: it stays busy and beats no more
                 self.failure = f"the policy failed: {error!r}"
+                self.since = self.since or steady()
                 return
+
+    def _think(self, observation: Observation) -> None:
+        action = self._runner.infer(observation)
+        self._done(self._runner.request(observation, action, system()))
+        self.since = None
 
 
 class PolicyNode(LifecycleNode):
@@ -261,6 +270,8 @@ class PolicyNode(LifecycleNode):
             self.get_logger().warning(f"refused: {error}")
             return
         if mark.kind == "begin" and mark.body.get("action_source", "policy") == "policy":
+            assert self._thinker is not None
+            self._thinker.forget()
             self._runner.begin(system())
         else:
             self._runner.end()
