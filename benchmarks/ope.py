@@ -31,7 +31,7 @@ from robolearn.data.store.store import Store
 from robolearn.files import replacing
 from robolearn.policies.bundle import load_bundle, save_bundle
 from robolearn.policies.evaluation.behaviour import fit_behaviour
-from robolearn.policies.evaluation.doubly_robust import doubly_robust, trajectories
+from robolearn.policies.evaluation.doubly_robust import doubly_robust, expectations, trajectories
 from robolearn.policies.evaluation.fqe import FQEConfig, fitted_q
 from robolearn.policies.evaluation.logged import Logged, read_logged
 from robolearn.policies.evaluation.phases import read_phases
@@ -211,7 +211,8 @@ def estimators(
         def make(name: str = name) -> dict[str, Any]:
             logged, proposed, phase, behaviour = logs()
             found = fitted_q(logged, proposed[name], FQEConfig(updates=arguments.updates))
-            robust = doubly_robust(trajectories(logged, proposed[name], behaviour, *found.unseen(logged)))
+            expected = expectations(logged, proposed[name], behaviour, found)
+            robust = doubly_robust(trajectories(logged, proposed[name], behaviour, *expected))
             half = 1.96 * float(found.values.std(ddof=1))
             support = unsupported(logged, proposed[name], behaviour, phase)
             figures = f"fitted {found.value:.3f}, robust {robust.value:.3f}, {support.share:.3f} unsupported"

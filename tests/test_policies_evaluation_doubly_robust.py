@@ -4,16 +4,21 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from logged_mdps import Mdp, chain, gamble, logged, proposed, states_of
 
 from robolearn.errors import InputError
-from robolearn.policies.evaluation.behaviour import LEAST_ERROR, BehaviourConfig, fit_behaviour
+from robolearn.policies.evaluation.behaviour import LEAST_ERROR, Behaviour, BehaviourConfig, fit_behaviour
 from robolearn.policies.evaluation.doubly_robust import (
     Trajectories,
     doubly_robust,
     estimate,
+    expectations,
     trajectories,
 )
+from robolearn.policies.evaluation.fqe import FittedQ
+from robolearn.policies.evaluation.logged import Logged
+from robolearn.policies.offline.networks import Critic
 
 POLICY = np.array([0.3, 0.8, 0.0])
 BEHAVIOUR = np.array([0.6, 0.5, 0.0])
@@ -141,6 +146,53 @@ def test_from_logs_it_comes_near_the_value_by_learned_densities_and_no_model() -
     assert made.reward.shape == (800, 2)
     exact = (1 - LEAST_ERROR) * 0.8 * 0.9 * (1 - LEAST_ERROR) + 0.4 * LEAST_ERROR
     assert doubly_robust(made).value == pytest.approx(exact, abs=0.08)
+
+
+class Steep(Critic):
+    """Says that an action is worth so many times the square of its torque, and the gripper nothing."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__(3, 1, 1, 0, members=2)
+        self.slope = slope
+
+    def forward(self, features: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
+        return self.slope * action[:, :1].square().expand(2, -1, -1)
+
+
+@pytest.mark.parametrize("slope", [-1.0, 0.0, 5.0])
+def test_with_right_ratios_of_torques_a_wrong_critic_is_mended(slope: float) -> None:
+    """The value that is weighed against the critic's error is that of the policy that the ratios are of."""
+    rng, count = np.random.default_rng(0), 20_000
+    torque = 0.5 * rng.standard_normal(count)
+    rows = 2 * count
+    data = Logged(
+        features=np.zeros((rows, 1), np.float32),
+        action=np.column_stack([torque, np.ones(count)]).astype(np.float32),
+        reward=(-(torque**2)).astype(np.float32),
+        bootstrap=np.zeros(count, np.float32),
+        row=np.arange(0, rows, 2),
+        episode=np.arange(count),
+        first=np.arange(0, rows, 2),
+        mean=np.zeros(2, np.float32),
+        scale=np.ones(2, np.float32),
+        discount=1.0,
+    )
+    alike = np.zeros((rows, 1), np.float32)
+    behaviour = Behaviour(alike, alike[:, 0] + 1 - LEAST_ERROR, alike, np.array([0.5], np.float32))
+    policy = np.tile(np.array([0.25, 1.0], np.float32), (rows, 1))
+    fitted = FittedQ(
+        values=np.zeros(2),
+        counts=np.ones((2, count), np.int64),
+        q=slope * np.tile(data.action[:, 0] ** 2, (2, 1)),
+        v=np.full((2, rows), slope * 0.25**2, np.float32),
+        critic=Steep(slope),
+    )
+    q, v = expectations(data, policy, behaviour, fitted)
+    assert v.mean() == pytest.approx(slope * (0.25**2 + 0.5**2), abs=0.03 * abs(slope))
+    found = estimate(trajectories(data, policy, behaviour, q, v, steepest=20.0), weighted=False)[0]
+    assert found == pytest.approx(-(0.25**2 + 0.5**2), abs=0.03 * (1.0 + abs(slope)))
+    again = expectations(data, policy, behaviour, fitted)
+    assert np.array_equal(again[1], v)
 
 
 def test_beyond_an_end_that_was_none_the_model_speaks() -> None:

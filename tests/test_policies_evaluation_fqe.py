@@ -7,6 +7,7 @@ from logged_mdps import Mdp, chain, gamble, logged, proposed, states_of
 from robolearn.errors import InputError
 from robolearn.policies.evaluation.fqe import FittedQ, FQEConfig, fitted_q
 from robolearn.policies.evaluation.logged import unseen
+from robolearn.policies.offline.networks import Critic
 
 QUICK = FQEConfig(updates=1200, batch=64, members=4, hidden=32, target_rate=0.05, learning_rate=3e-3)
 
@@ -80,7 +81,7 @@ def test_judges_of_an_episode_never_saw_it() -> None:
     data = logged(chain(2), np.ones(3), 3)
     q = np.arange(2 * len(data.action), dtype=np.float32).reshape(2, -1)
     v = np.zeros((2, len(data.features)), np.float32)
-    mean, _ = FittedQ(np.zeros(2), counts, q, v).unseen(data)
+    mean, _ = FittedQ(np.zeros(2), counts, q, v, Critic(1, 1, 1, 0)).unseen(data)
     assert mean.tolist() == [*q[0, :2], *q[1, 2:4], *q[:, 4:6].mean(0)]
 
 

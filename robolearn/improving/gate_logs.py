@@ -15,7 +15,7 @@ from robolearn.errors import InputError
 from robolearn.improving.gate_record import Check
 from robolearn.policies.bundle import Bundle
 from robolearn.policies.evaluation.behaviour import Behaviour, fit_behaviour
-from robolearn.policies.evaluation.doubly_robust import doubly_robust, trajectories
+from robolearn.policies.evaluation.doubly_robust import doubly_robust, expectations, trajectories
 from robolearn.policies.evaluation.fqe import FittedQ, FQEConfig, fitted_q
 from robolearn.policies.evaluation.logged import Floats, Logged, read_logged
 from robolearn.policies.evaluation.phases import read_phases
@@ -97,7 +97,8 @@ def _value_check(
     mean = float(gain.mean())
     figures: dict[str, Any] = {"difference": mean, "interval": [mean - half, mean + half]}
     for name, found in fitted.items():
-        robust = doubly_robust(trajectories(logged, proposed[name], behaviour, *found.unseen(logged)))
+        expected = expectations(logged, proposed[name], behaviour, found)
+        robust = doubly_robust(trajectories(logged, proposed[name], behaviour, *expected))
         spread = ONE_SIDED * float(found.values.std(ddof=1))
         figures[name] = {
             "fitted": found.value,

@@ -86,6 +86,12 @@ class Behaviour:
         closing = np.where(policy[:, -1] > 0, 1.0 - LEAST_ERROR, LEAST_ERROR)
         return self._gaussian(action, policy[:, :-1]) + _coin(action, closing)
 
+    def disturbed(self, policy: Floats, rng: np.random.Generator) -> Floats:
+        """Actions (R, a) of that policy, drawn at random."""
+        noise = self.std * rng.standard_normal(policy[:, :-1].shape)
+        slips = np.where(rng.random(len(policy)) < LEAST_ERROR, -1.0, 1.0)
+        return np.column_stack([policy[:, :-1] + noise, slips * policy[:, -1]]).astype(np.float32)
+
     def _gaussian(self, action: Floats, centre: Floats) -> Floats:
         away = (action[:, :-1] - centre) / self.std
         constant = float(np.log(self.std).sum()) + 0.5 * len(self.std) * math.log(2.0 * math.pi)

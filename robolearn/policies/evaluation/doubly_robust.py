@@ -1,14 +1,20 @@
 """The doubly robust estimate (Jiang and Li, ICML 2016): a model's estimate, mended by what really happened.
 
 Where the model's expectation of an action is wrong, the logged reward says so; each such correction counts
-as much more often as the policy would have come there than whoever made the logs. The estimate is right if
-either the model or those ratios are. The weighted form (Thomas and Brunskill, ICML 2016) divides the ratios
-by their sum: a little bias for far less variance, which tens of steps leave no choice about.
+as much more often as the policy would have come there than whoever made the logs. The weighted form (Thomas
+and Brunskill, ICML 2016) divides the ratios by their sum: a little bias for far less variance, which tens of
+steps leave no choice about.
 
 Ratios need densities, and a policy here chooses one action, which nobody else ever chose to the bit. So what
 is estimated is the policy disturbed as the logs are: Gaussian around its torques with the spread that the
-logged torques have around their prediction (`behaviour`). Ratios of hundreds of steps end up at a few
-episodes: `effective` says at how many, and below ten there is nothing to be learned from the correction.
+logged torques have around their prediction (`behaviour`). The value of an observation is the mean of the
+critics' verdicts on such disturbed actions (`expectations`).
+
+What this is worth. With the true ratios, unbounded and undivided, the estimate is right on average whatever
+the critics say (a test shows it). Here the ratios are learned, each step's is bounded (`steepest`), and they
+are divided by their sum; the critics learned the value of the policy undisturbed. Each of these biases it, so
+that neither half makes up for the other in full: take it as a second opinion. Ratios of hundreds of steps end
+up at a few episodes: `effective` says at how many, and below ten the correction says nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ from numpy.typing import NDArray
 
 from robolearn.errors import InputError
 from robolearn.policies.evaluation.behaviour import Behaviour
+from robolearn.policies.evaluation.fqe import FittedQ
 from robolearn.policies.evaluation.logged import Floats, Logged
 
 Array = NDArray[np.float64]
@@ -113,6 +120,27 @@ def doubly_robust(
     return DoublyRobust(value, float(low), float(high), float(weight.sum() ** 2 / (weight**2).sum()))
 
 
+def expectations(
+    logged: Logged, proposed: Floats, behaviour: Behaviour, fitted: FittedQ, *, draws: int = 8, seed: int = 0
+) -> tuple[Floats, Floats]:
+    """What critics that never saw an episode expect of its actions, and of the disturbed policy in its rows.
+
+    Args:
+        logged: the episodes.
+        proposed: the policy's actions at every observation, (M, a), in the episodes' scale.
+        behaviour: how the logged actions were chosen.
+        fitted: the critics.
+        draws: of the policy's disturbed actions at each observation.
+        seed: of these.
+
+    Returns:
+        of the logged actions (N,), and at every observation (M,): `q` and `v` of `trajectories`.
+    """
+    rng = np.random.default_rng([seed, 4])
+    values = [fitted.judge(logged, behaviour.disturbed(proposed, rng)) for _ in range(draws)]
+    return fitted.unseen(logged)[0], np.mean(values, axis=0)
+
+
 def trajectories(
     logged: Logged,
     proposed: Floats,
@@ -129,7 +157,7 @@ def trajectories(
         proposed: the policy's actions at every observation, (M, a), in the episodes' scale.
         behaviour: how the logged actions were chosen.
         q: what is expected of the logged actions, (N,).
-        v: what is expected of the policy's at every observation, (M,).
+        v: what is expected of the disturbed policy's at every observation, (M,).
         steepest: bound of a single step's logarithm of the ratio, either way.
 
     Raises:

@@ -79,12 +79,14 @@ class FittedQ:
         counts: how often each member saw each episode, (K, E).
         q: of the logged actions, (K, N).
         v: of the policy's own actions at every observation, (K, M).
+        critic: who says so.
     """
 
     values: NDArray[np.float64]
     counts: Indices
     q: Floats
     v: Floats
+    critic: Critic
 
     @property
     def value(self) -> float:
@@ -96,6 +98,14 @@ class FittedQ:
         share = unseen(self.counts)
         q = (share[:, logged.episode] * self.q).sum(0)
         return q, (share[:, logged.episode_of_row] * self.v).sum(0)
+
+    def judge(self, logged: Logged, action: Floats) -> Floats:
+        """The same of any actions at every observation, (M, a): shape (M,)."""
+        device = next(self.critic.parameters()).device
+        said = _judge(
+            self.critic, *(torch.as_tensor(each, device=device) for each in (logged.features, action))
+        )
+        return np.asarray((unseen(self.counts)[:, logged.episode_of_row] * said).sum(0))
 
 
 def fitted_q(
@@ -172,7 +182,7 @@ def fitted_q(
     if not np.isfinite(v).all():
         raise FloatingPointError("fitted Q evaluation has diverged: try a smaller learning_rate")
     values = (counts * v[:, logged.first]).sum(1) / len(logged)
-    return FittedQ(values=values, counts=counts, q=q, v=v)
+    return FittedQ(values=values, counts=counts, q=q, v=v, critic=target)
 
 
 @torch.no_grad()
