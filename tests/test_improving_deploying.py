@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,3 +110,38 @@ def test_a_deployment_over_ros_that_fails_says_why(
     with pytest.raises(RuntimeError, match="nowhere"):
         deploy(parts, ros=True)
     assert not any(tmp_path.iterdir())
+
+
+KILLED = """
+import signal, sys
+from pathlib import Path
+from robolearn.hardware.bringup.sessions import Session
+from robolearn.hardware.station import load_station
+from robolearn.improving.deploying import _run_over_ros
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+sys.executable = sys.argv[1]
+_run_over_ros(Session("b", load_station("sim"), (5,), Path(sys.argv[2])))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process of its parent's death")
+def test_a_deployment_over_ros_ends_with_a_loop_that_is_killed(tmp_path: Path) -> None:
+    program, told = tmp_path / "python", tmp_path / "told"
+    program.write_text(f"#!/bin/sh\necho $$ > {told}\nexec sleep 600\n")
+    program.chmod(0o755)
+    loop = subprocess.Popen([sys.executable, "-c", KILLED, str(program), str(tmp_path / "log")])
+    deadline = time.monotonic() + 120.0
+    try:
+        while not (told.is_file() and told.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        pid = int(told.read_text())
+        loop.kill()
+        loop.wait(60)
+        state = Path(f"/proc/{pid}/stat")
+        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline, "it goes on"
+            time.sleep(0.05)
+    finally:
+        loop.kill()

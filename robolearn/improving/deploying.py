@@ -22,6 +22,7 @@ from pathlib import Path
 
 from robolearn import checks
 from robolearn.files import flush_directory, replacing
+from robolearn.hardware.bringup.processes import END_WITH_PARENT
 from robolearn.hardware.bringup.sessions import Session, run_sessions, run_whole
 from robolearn.improving.runs import Run, read_runs
 
@@ -121,6 +122,7 @@ def _run_over_ros(session: Session) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=END_WITH_PARENT,  # a loop that is killed leaves no arm that moves
         )
         if done.returncode != 0:
             raise RuntimeError(f"the deployment over ROS failed:\n{done.stdout[-4000:]}")

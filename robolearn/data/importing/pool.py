@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,12 +11,13 @@ from concurrent.futures.process import BrokenProcessPool
 from robolearn.data.episode import Episode
 from robolearn.data.importing.read import Report, read_episode
 from robolearn.data.importing.recipe import Job
+from robolearn.workers import begin_worker
 
 Read = tuple[Job, list[Episode], Report]
 
 
 def read_all(jobs: Sequence[Job], workers: int) -> Iterator[Read]:
-    """Read episodes, in the order of their jobs.
+    """Read episodes, in the order of their jobs. A worker whose parent is gone ends at once.
 
     Args:
         jobs: what to read.
@@ -30,10 +30,10 @@ def read_all(jobs: Sequence[Job], workers: int) -> Iterator[Read]:
         for job in jobs:
             yield job, *_read(job)
         return
-    # Not fork: the parent may have threads. Ctrl-C is the parent's; a worker ends when it has no more to do.
-    pool = ProcessPoolExecutor(
-        min(workers, len(jobs)), multiprocessing.get_context("spawn"), initializer=_leave_interrupts
-    )
+    # Not fork: the parent may have threads.
+    context = multiprocessing.get_context("spawn")
+    line, end = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, begin_worker, (line,))
     running: deque[tuple[Job, Future[tuple[list[Episode], Report]]]] = deque()
     waiting = iter(jobs)
     try:
@@ -50,6 +50,8 @@ def read_all(jobs: Sequence[Job], workers: int) -> Iterator[Read]:
         ) from error
     finally:
         pool.shutdown(wait=not running, cancel_futures=True)
+        end.close()  # nobody wants what the workers are still at
+        line.close()
 
 
 def _read(job: Job) -> tuple[list[Episode], Report]:
@@ -57,7 +59,3 @@ def _read(job: Job) -> tuple[list[Episode], Report]:
         return read_episode(job)
     except OSError as error:
         return [], Report(job.origin, job.span.name, refused=str(error))
-
-
-def _leave_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -26,6 +26,15 @@ PATIENCE = {"monitor": 20.0, "watchdog": 20.0}
 _PR_SET_PDEATHSIG = 1
 
 
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+END_WITH_PARENT = _end_with_parent if sys.platform == "linux" else None
+"""What a process does before it becomes the program that it is to run (`preexec_fn`): when its parent dies,
+the kernel asks it to end as Ctrl-C does."""
+
+
 @dataclass(frozen=True)
 class Part:
     """A node that is to run.
@@ -75,7 +84,7 @@ class Processes:
                     stderr=subprocess.STDOUT,
                     env={**os.environ, **environment},
                     start_new_session=True,
-                    preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                    preexec_fn=END_WITH_PARENT,
                 )
 
     def pids(self) -> dict[str, int]:
@@ -105,7 +114,3 @@ class Processes:
                     process.kill()
                     process.wait()
         return self.dead()
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)

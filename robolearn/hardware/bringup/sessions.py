@@ -9,8 +9,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import signal
-import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -30,6 +28,7 @@ from robolearn.hardware.recording.topics import station_topics
 from robolearn.hardware.recording.writer import Recorder
 from robolearn.hardware.station import Station
 from robolearn.policies.bundle import load_bundle
+from robolearn.workers import begin_worker
 
 Result = TypeVar("Result")
 
@@ -157,14 +156,7 @@ def run_sessions(
 
 
 def _begin_worker(line: Connection) -> None:
-    """Ctrl-C is the parent's; and a worker does not outlive the other end of the line."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    begin_worker(line)
     torch.set_num_threads(1)
-
-    def wait() -> None:
-        line.poll(None)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
