@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -20,7 +21,10 @@ from robolearn.policies.bundle import load_bundle
 from robolearn.training.evaluation import Evaluation, evaluate, save_evaluation, summarise
 from robolearn.training.report import read_metrics, write_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
+MUST_HAVE = "ROBOLEARN_TESTS_NEED_CHROMIUM"
+"""This variable is set where nothing may be skipped for want of a browser."""
 COMMAND = "robolearn train grasp --minutes 4 --note '<script>alert(1)</script>'"
 
 
@@ -182,6 +186,16 @@ def screenshot(tmp_path: Path, report: Path, width: int, height: int, *flags: st
     result = chromium(tmp_path, f"--screenshot={file}", size, *flags, report.as_uri())
     assert file.is_file(), result.stderr
     return np.asarray(Image.open(file).convert("RGB")).astype(int)
+
+
+def test_a_browser_is_there_where_it_must_be() -> None:
+    if not os.environ.get(MUST_HAVE):
+        pytest.skip(f"{MUST_HAVE} is not set: without a browser its tests are skipped")
+    assert CHROMIUM is not None, f"none of {', '.join(BROWSERS)} is there: apt-get install chromium"
+
+
+def test_where_the_project_is_checked_it_must_be() -> None:
+    assert f"{MUST_HAVE}=1" in (Path(__file__).parents[1] / ".ci" / "run").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
