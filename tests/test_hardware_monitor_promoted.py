@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,55 @@ ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
 GRASP = Path(robolearn.__file__).parent / "bundles" / "grasp" / "contract.json"
 
 
-def write(directory: Path, *entries: tuple[str, str]) -> None:
-    data = {
+def registry(*entries: tuple[str, str]) -> dict[str, Any]:
+    """A file in which bundles were promoted under contracts, each for a task of its own."""
+    lines = [
+        {"task": f"task {i}", "arm": "panda", "bundle": bundle, "contract": kind}
+        for i, (bundle, kind) in enumerate(entries)
+    ]
+    about = {"gate": None, "by": "Ada", "reason": "a test", "at": "today"}
+    return {
         "format": "robolearn-registry",
         "version": 1,
-        "promoted": [{"bundle": bundle, "contract": kind, "task": "grasp"} for bundle, kind in entries],
-        "history": [],
+        "promoted": lines,
+        "history": [{**line, "kind": "promote", "previous": None, **about} for line in lines],
     }
+
+
+def write(directory: Path, *entries: tuple[str, str]) -> None:
     other = directory / "other"
-    other.write_text(json.dumps(data))
+    other.write_text(json.dumps(registry(*entries)))
     os.replace(other, directory / "registry.json")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda data: data["promoted"][0].update(bundle=THREE), "does not follow from its history"),
+        (lambda data: data["promoted"][0].update(contract=THREE), "does not follow from its history"),
+        (lambda data: data["promoted"].append({**data["promoted"][0], "task": "x"}), "does not follow"),
+        (lambda data: data["promoted"].clear(), "does not follow from its history"),
+        (lambda data: data["history"].clear(), "does not follow from its history"),
+        (lambda data: data["history"].append(dict(data["history"][0])), "follow from what was before it"),
+        (lambda data: data["history"][0].update(previous=TWO), "does not follow from what was before it"),
+        (lambda data: data["history"][0].update(kind="rollback"), "rolls back where nothing is promoted"),
+        (lambda data: data["history"][0].pop("kind"), "is no registry: AttributeError"),
+        (lambda data: data.pop("history"), "is no registry: KeyError"),
+    ],
+)
+def test_a_file_that_was_edited_by_hand_promotes_nothing(
+    tmp_path: Path, spoil: Callable[[dict[str, Any]], object], words: str
+) -> None:
+    write(tmp_path, (ONE, TWO))
+    allowed = PromotedBundles(tmp_path)
+    assert allowed(ONE, TWO)
+    data = registry((ONE, TWO))
+    spoil(data)
+    (tmp_path / "registry.json").write_text(json.dumps(data))
+    allowed.refresh()
+    assert words in allowed.trouble
+    assert not allowed(ONE, TWO)
+    assert not allowed(THREE, TWO)
 
 
 def test_what_stands_in_the_file_is_allowed_with_that_contract_only(tmp_path: Path) -> None:
@@ -80,10 +120,7 @@ def test_a_registry_that_is_not_there_is_an_error_from_the_beginning(tmp_path: P
         ("{}", "is no registry: KeyError"),
         ('{"format": "robolearn-registry", "version": 2, "promoted": []}', "version 2; this reads"),
         ('{"format": "robolearn-registry", "version": 1, "promoted": [[1, 2]]}', "is no registry: TypeError"),
-        (
-            '{"format": "robolearn-registry", "version": 1, "promoted": [{"bundle": "", "contract": ""}]}',
-            "promotes ''; that is no hash",
-        ),
+        (json.dumps(registry(("", ""))), "promotes ''; that is no hash"),
         ('{"format": "robolearn-registry", "version": 1, "promoted": {"a": 1}}', "is no registry"),
         ("[" * 100_000, "is no registry: RecursionError"),
     ],

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from robolearn import checks
 from robolearn.errors import InputError, choose
-from robolearn.hardware.monitor.promoted import FORMAT, HASH_LENGTH, VERSION
+from robolearn.hardware.monitor.promoted import FORMAT, HASH_LENGTH, VERSION, standing
 
 KINDS = ("promote", "rollback")
 
@@ -52,28 +52,6 @@ class Event:
             value = getattr(self, key)
             if value is not None and not (isinstance(value, str) and len(value) == HASH_LENGTH):
                 raise InputError(f"{key} of an event is {value!r}, and no hash of {HASH_LENGTH} digits")
-
-
-def standing(history: Iterable[Event]) -> dict[Line, list[Event]]:
-    """By task and arm, the promotions that were not rolled back; what the last one promoted is in force.
-
-    Raises:
-        InputError: an event does not follow from those before it.
-    """
-    stacks: dict[Line, list[Event]] = {}
-    for number, event in enumerate(history):
-        stack = stacks.setdefault((event.task, event.arm), [])
-        before = stack[-1].bundle if stack else None
-        if event.kind == "promote":
-            stack.append(event)
-        elif stack:
-            stack.pop()
-        else:
-            raise InputError(f"history[{number}] rolls back where nothing is promoted")
-        after = stack[-1].bundle if stack else None
-        if (event.previous, event.bundle) != (before, after):
-            raise InputError(f"history[{number}] does not follow from what was before it")
-    return {line: events for line, events in stacks.items() if events}
 
 
 def text_of(history: tuple[Event, ...]) -> str:
