@@ -43,16 +43,15 @@ def tightened(station: Station, parameters: LimiterParameters, contract: Contrac
 
 def tightest(several: Sequence[LimiterParameters]) -> LimiterParameters:
     """The tightest of each bound in several parameters of one station, at least one."""
-    first, *others = several
-    for other in others:
-        tight = {}
-        for names, choose in ((UPPER_BOUNDS, min), (LOWER_BOUNDS, max)):
-            for name in names:
-                one, two = getattr(first, name), getattr(other, name)
-                both = isinstance(one, list)
-                tight[name] = list(map(choose, one, two)) if both else choose(one, two)
-        first = first._replace(**tight)
-    return first
+    if len(several) == 1:
+        return several[0]
+    tight: dict[str, object] = {}
+    for name in UPPER_BOUNDS + LOWER_BOUNDS:
+        choose = min if name in UPPER_BOUNDS else max
+        bounds = [getattr(each, name) for each in several]
+        by_joint = isinstance(bounds[0], list)
+        tight[name] = [choose(joint) for joint in zip(*bounds, strict=True)] if by_joint else choose(bounds)
+    return several[0]._replace(**tight)  # type: ignore[arg-type]
 
 
 def slowed(parameters: LimiterParameters, share: float) -> LimiterParameters:

@@ -100,12 +100,12 @@ class Watchdog:
             output.weigh(reading)
         delayed = self._ticked_at is not None and now - self._ticked_at > self._patience
         self._ticked_at = now
-        if self._live and not self.owns and self._is_late(now):
-            # one that was itself late has not heard what came meanwhile: once, it listens before it acts
-            self._waited = delayed and not self._waited
-            if not self._waited:
-                self.owns = True
-                self._states.expect(now)
+        missed = self._live and not self.owns and self._is_late(now)
+        # one that was itself late has not heard what came meanwhile: once, it listens before it acts
+        self._waited = missed and delayed and not self._waited
+        if missed and not self._waited:
+            self.owns = True
+            self._states.expect(now)
         if not self.owns:
             return Watch(False, np.array(output.sent), False, False)
 
