@@ -16,6 +16,10 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
+ASKEW = 0.8
+"""Sine of the angle by which a grasp's approach differs from the hand's at most."""
+
+
 def rotations(vectors: Array) -> Array:
     """Rotation matrices (..., 3, 3) of rotation vectors (..., 3) [rad], by Rodrigues' formula."""
     vectors = np.asarray(vectors, float)
@@ -65,12 +69,11 @@ def grasp_rotation(label: Array, hand: Array, like: Array) -> Array:
         hand: the hand's rotation now (3, 3).
         like: the other rotation (3, 3).
     """
-    x, y = label[3:5]
-    z = np.sqrt(max(1.0 - x * x - y * y, 0.0))  # it looks the way the hand does, never back
-    approach = np.array([x, y, z]) / np.sqrt(x * x + y * y + z * z)
+    x, y = label[3:5] * min(1.0, ASKEW / max(np.hypot(*label[3:5]), ASKEW))
+    approach = np.array([x, y, np.sqrt(1.0 - x * x - y * y)])
     yaw = 0.5 * np.arctan2(label[6], label[5])
     closing = np.array([-np.sin(yaw), np.cos(yaw), 0.0])
-    closing -= (closing @ approach) * approach
+    closing[2] = -(closing @ approach) / approach[2]  # at a right angle to the approach
     closing /= np.linalg.norm(closing)
     goal = hand @ np.column_stack([np.cross(closing, approach), closing, approach])
     # the trace tells the cosine of the angle between two rotations; half a turn about z flips x and y
