@@ -27,6 +27,7 @@ def station(name: str) -> Station:
     base = load_station("sim" if name == "carried" else name)
     everywhere = Box((-3.0,) * 3, (3.0,) * 3)
     base = replace(base, workspace=replace(base.workspace, grip=everywhere, links=everywhere), wrench=None)
+    base = replace(base, simulated=True)  # nobody announces a bundle here
     if name == "carried":
         arm = replace(base.arm, compensates_gravity=False)
         base = replace(base, arm=arm, controller=replace(base.controller, deactivation="none"))
