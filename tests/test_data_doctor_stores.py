@@ -16,7 +16,7 @@ from robolearn.data.doctor.copies import KEPT, sketch
 from robolearn.data.doctor.coverage import BINS, Coverage
 from robolearn.data.doctor.examination import examine
 from robolearn.data.doctor.finding import Finding
-from robolearn.data.doctor.lag import Correlation, correlate
+from robolearn.data.doctor.lag import ALONE, Correlation, correlate
 from robolearn.data.doctor.tally import Histogram
 from robolearn.data.episode import Episode, Outcome, Source
 from robolearn.data.store import Store
@@ -89,7 +89,7 @@ def test_a_correlation_finds_the_lag(lag: int, seed: int):
     change = np.roll(motion, lag) * np.exp(0.2 * rng.standard_normal(200))
     found = correlate(change, motion, 5)
     assert found is not None
-    steps, correlation = found.late()
+    steps, correlation = found.late(ALONE)
     assert steps == lag
     assert 0.5 < correlation <= 1.0
 
@@ -100,7 +100,7 @@ def test_signals_that_have_nothing_in_common_have_no_lag(seed: int):
     rng = np.random.default_rng(seed)
     found = correlate(np.exp(rng.standard_normal(100)), np.exp(rng.standard_normal(100)), 5)
     assert found is not None
-    assert found.late()[0] == 0
+    assert found.late(ALONE)[0] == 0
 
 
 def test_what_never_changes_says_nothing():

@@ -53,8 +53,8 @@ def chart_of(subject: Subject, finding: Finding) -> str:
 def lag_chart(correlation: Correlation, period: float) -> str:
     """How well pictures and joints go together if the one is taken to be later than the other, as SVG."""
     middle = len(correlation.sums) // 2
-    values = correlation.sums / correlation.steps
-    lags = 1e3 * period * np.arange(middle + 1)
+    values: Array = correlation.sums / correlation.steps
+    lags: Array = 1e3 * period * np.arange(middle + 1, dtype=np.float64)
     lines = [
         Line("pictures later than the joints", lags, values[middle:]),
         Line("pictures earlier", lags, values[middle::-1]),

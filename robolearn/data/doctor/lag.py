@@ -5,9 +5,8 @@ compared is how both *grow*: x = log(change of the picture) and y = log(motion o
 step to the next. Their correlation over all steps of an episode, or of one log's episodes, is largest where
 they show the same moment. A camera that lags by k steps has its peak there.
 
-Calibrated on 125 simulated and deployed episodes of two cameras each: no clean one, alone or in groups,
-comes near the bounds; a lag of two steps is found in 3 of 4 single episodes of a fixed camera and in all
-groups of five, a lag of one step in nearly all groups of five.
+Calibrated on 125 simulated and deployed episodes of two cameras each: no clean one, alone or in groups, is
+beyond the bounds. In groups of five a lag of one or two steps of a fixed camera is found nearly always.
 """
 
 from __future__ import annotations
@@ -28,8 +27,9 @@ FARTHEST = 0.25
 FLOOR = 0.1
 """What is less than this share of the median counts as this: the logarithm of rest says nothing."""
 
-CLEAR, BETTER = 5.0, 4.0
-"""By so many standard deviations of chance a peak must stand out from 0, and from that without a lag."""
+TOGETHER, ALONE = 4.0, 5.0
+"""By so many standard deviations of chance the peak of many episodes, or of one, must stand out from 0; from
+the correlation without a lag by one less. There are more single episodes to be wrong about."""
 
 FEWEST = 20
 """Steps below which an episode says nothing."""
@@ -55,16 +55,18 @@ class Correlation:
     def __add__(self, other: Correlation) -> Correlation:
         return Correlation(self.sums + other.sums, self.steps + other.steps)
 
-    def late(self) -> tuple[int, float]:
+    def late(self, clear: float) -> tuple[int, float]:
         """By how many steps pictures are late (early where negative), and the correlation there.
 
-        0 unless another lag is clearly the better one.
+        0 unless another lag is better by `clear` standard deviations (see `TOGETHER`).
         """
         middle = len(self.sums) // 2
         values, chance = self.sums / self.steps, 1.0 / np.sqrt(self.steps)
         best = int(values.argmax())
-        clear = values[best] > CLEAR * chance and values[best] - values[middle] > BETTER * chance
-        return (best - middle, float(values[best])) if clear else (0, float(values[middle]))
+        apart = values[best] - values[middle] > (clear - 1.0) * chance
+        if values[best] > clear * chance and apart:
+            return best - middle, float(values[best])
+        return 0, float(values[middle])
 
 
 def correlate(change: Array, motion: Array, lags: int) -> Correlation | None:
@@ -121,7 +123,7 @@ class LagSurvey:
             total = found if known is None else known[0] + found
             first, count = (subject.row.number, 0) if known is None else known[1:]
             self._groups[key] = (total, first, count + 1)
-            late, correlation = found.late()
+            late, correlation = found.late(ALONE)
             if abs(late) * subject.period > tolerance:
                 yield subject.finding(
                     LAG,
@@ -144,7 +146,7 @@ class LagSurvey:
     def finish(self) -> Iterator[Finding]:
         """What whole groups say."""
         for (origin, camera, period, tolerance), (total, first, count) in self._groups.items():
-            late, correlation = total.late()
+            late, correlation = total.late(TOGETHER)
             if count > 1 and abs(late) * period > tolerance:
                 yield Finding(
                     LAG,
