@@ -2,8 +2,7 @@
 
 A request goes the way it goes on the arm. At every tick of the filter the limiter (the function that the
 safety monitor runs, compiled here) sees the request and the joint state as it was `state_delay` ago; what it
-sends is held until the next tick, and MuJoCo steps in between. The loop calls `mj_step` by its address, so
-that a tick or a meter costs nanoseconds and not a call through Python.
+sends is held until the next tick, and MuJoCo steps in between; `robolearn.envs.torque_loop` is that loop.
 
 Gravity. In the model every body of the arm has gravcomp=1, whoever carries its weight in reality:
 
@@ -17,23 +16,16 @@ Gravity. In the model every body of the arm has gravcomp=1, whoever carries its 
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
-import inspect
 import math
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import mujoco
-import numba
 import numpy as np
-from llvmlite import binding
 from numpy.typing import NDArray
 
-from robolearn.envs.compiling import compiled
+from robolearn.envs.torque_loop import Bound, Meters, Physics, State, Timing, advance, as_arrays
 from robolearn.errors import InputError
-from robolearn.hardware import limiter
-from robolearn.hardware.limiter import CAUSES, LimiterParameters, limit, limiter_parameters
+from robolearn.hardware.limiter import CAUSES, limiter_parameters
 
 if TYPE_CHECKING:
     from robolearn.envs.arm import ArmHandles
@@ -41,192 +33,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-def _register_mj_step() -> None:
-    """Make MuJoCo's C function known to compiled code under its own name.
-
-    Raises:
-        ImportError: the library that MuJoCo's Python bindings use is not found beside them.
-    """
-    folder = Path(mujoco._functions.__file__).parent
-    for pattern in ("libmujoco.so*", "libmujoco*.dylib", "mujoco.dll"):
-        for file in folder.glob(pattern):
-            library = ctypes.CDLL(str(file))  # it is loaded already: this only finds it
-            if library.mj_version() == mujoco.mj_version():
-                binding.add_symbol("mj_step", ctypes.cast(library.mj_step, ctypes.c_void_p).value)
-                return
-    raise ImportError(f"MuJoCo's library {mujoco.mj_version()} is not in {folder}: reinstall mujoco")
-
-
-_register_mj_step()
-mj_step = numba.types.ExternalFunction("mj_step", numba.types.void(numba.types.intp, numba.types.intp))
-"""MuJoCo's mj_step for compiled code; takes `model._address` and `data._address`."""
-
-
-compiled_limit = compiled(limit)
-"""`robolearn.hardware.limiter.limit`, compiled: arrays in, the same bits out."""
-
-
-def as_arrays(parameters: LimiterParameters) -> LimiterParameters:
-    """The same parameters, as `compiled_limit` takes them."""
-    columns: dict[str, Any] = {
-        name: np.array(column, dtype=np.float64)
-        for name, column in parameters._asdict().items()
-        if not isinstance(column, float)
-    }
-    return parameters._replace(**columns)
-
-
-class _Physics(NamedTuple):
-    """Views into the model's data, and the addresses of the arm in them."""
-
-    qpos: Floats
-    qvel: Floats
-    qacc: Floats
-    ctrl: Floats
-    sensordata: Floats
-    gravcomp: Floats
-    arm_qpos: Ints
-    arm_dof: Ints
-    motors: Ints
-    gripper: int
-    wrist_force: int
-    carries_gravity: bool
-
-
-class _Timing(NamedTuple):
-    physics_steps_per_tick: int
-    state_delay: int  # physics steps
-    dead_time: int  # physics steps
-    closing_step: float  # m per physics step
-
-
-class _State(NamedTuple):
-    """Everything that the loop remembers from one call to the next."""
-
-    clock: Ints  # (1,) physics steps since reset
-    q: Floats  # (state_delay + 1, n) ring of joint positions
-    dq: Floats  # (state_delay + 1, n)
-    width_goals: Floats  # (dead_time + 1,) ring
-    width: Floats  # (1,) the gripper's set point
-    gain: Floats  # (n,)
-    request: Floats  # (n,) of the latest tick
-    gravity: Floats  # (n,)
-    sent: Floats  # (n,)
-    filtered: Floats  # (n,)
-    next_sent: Floats  # (n,) scratch
-
-
-class _Meters(NamedTuple):
-    ticks: Ints  # (1,)
-    altered_ticks: Ints  # (1,)
-    altered: Ints  # (causes,)
-    rate: Floats  # (1,) sum over ticks and joints of the squared change of filtered torque
-    tare: Floats  # (3,)
-    force: Floats  # (3,) peak, sum, number of physics steps
-
-
-def _compile_loop(limiter_source: str) -> Any:
-    """The loop of `TorquePath.advance`.
-
-    Numba keeps compiled code until the file of the outermost function changes, and this one has the limiter,
-    which is in another file, compiled into it. Numba does look at the variables that a function closes over:
-    `limiter_source` is one so that a changed limiter is never run from a stale cache.
-    """
-
-    @compiled
-    def advance(
-        model: int,
-        data: int,
-        steps: int,
-        request: Floats,
-        width_goal: float,
-        physics: _Physics,
-        timing: _Timing,
-        state: _State,
-        meters: _Meters,
-        parameters: LimiterParameters,
-    ) -> bool:
-        """Run `steps` physics steps; True where the physics diverged and the loop was left early."""
-        limiter_source  # noqa: B018 - makes it part of what the machine code is cached under
-        n = len(physics.motors)
-        depth = timing.state_delay + 1
-        goals = timing.dead_time + 1
-        for _ in range(steps):
-            clock = state.clock[0]
-            newest = clock % depth
-            for i in range(n):
-                state.q[newest, i] = physics.qpos[physics.arm_qpos[i]]
-                state.dq[newest, i] = physics.qvel[physics.arm_dof[i]]
-
-            if clock % timing.physics_steps_per_tick == 0:
-                oldest = (clock + 1) % depth
-                for i in range(n):
-                    state.request[i] = request[i]
-                    state.gravity[i] = (
-                        physics.gravcomp[physics.arm_dof[i]] if physics.carries_gravity else 0.0
-                    )
-                causes = compiled_limit(
-                    state.request,
-                    state.gravity,
-                    state.sent,
-                    state.q[oldest],
-                    state.dq[oldest],
-                    parameters,
-                    state.next_sent,
-                )
-                for i in range(n):
-                    state.sent[i] = state.next_sent[i]
-                    filtered = state.sent[i] - state.gravity[i]
-                    change = filtered - state.filtered[i]
-                    meters.rate[0] += change * change
-                    state.filtered[i] = filtered
-                    physics.ctrl[physics.motors[i]] = state.gain[i] * filtered
-                meters.ticks[0] += 1
-                if causes != 0:
-                    meters.altered_ticks[0] += 1
-                    for bit in range(len(meters.altered)):
-                        meters.altered[bit] += (causes >> bit) & 1
-
-            state.width_goals[clock % goals] = width_goal
-            goal = state.width_goals[(clock + 1) % goals]
-            way = goal - state.width[0]
-            if abs(way) <= timing.closing_step:
-                state.width[0] = goal
-            elif way > 0.0:
-                state.width[0] += timing.closing_step
-            else:
-                state.width[0] -= timing.closing_step
-            physics.ctrl[physics.gripper] = state.width[0]
-
-            mj_step(model, data)
-            state.clock[0] = clock + 1
-
-            # MuJoCo's own measure of a bad state; the comparison is written so that NaN fails it
-            finite = True
-            for i in range(len(physics.qpos)):
-                finite &= abs(physics.qpos[i]) < 1e10
-            for i in range(len(physics.qvel)):
-                finite &= abs(physics.qvel[i]) < 1e10
-                finite &= abs(physics.qacc[i]) < 1e10
-            if not finite:
-                return True
-
-            square = 0.0
-            for i in range(3):
-                component = physics.sensordata[physics.wrist_force + i] - meters.tare[i]
-                square += component * component
-            force = np.sqrt(square)
-            meters.force[0] = max(meters.force[0], force)
-            meters.force[1] += force
-            meters.force[2] += 1.0
-        return False
-
-    return advance
-
-
-_advance = _compile_loop(hashlib.sha256(inspect.getsource(limiter).encode()).hexdigest())
 
 
 class TorquePath:
@@ -284,8 +90,7 @@ class TorquePath:
         self.physics_rate, self.filter_rate = int(physics_rate), int(filter_rate)
         self.parameters = limiter_parameters(arm, filter_rate)
         self.diverged = False
-        self._arrays = as_arrays(self.parameters)
-        self._physics = _Physics(
+        self._physics = Physics(
             qpos=data.qpos,
             qvel=data.qvel,
             qacc=data.qacc,
@@ -299,13 +104,13 @@ class TorquePath:
             wrist_force=int(handles.wrist_force),
             carries_gravity=not arm.compensates_gravity,
         )
-        self._timing = _Timing(
+        self._timing = Timing(
             physics_steps_per_tick=int(physics_rate // filter_rate),
             state_delay=round(state_delay * physics_rate),
             dead_time=round(arm.gripper.dead_time * physics_rate),
             closing_step=arm.gripper.closing_speed / physics_rate,
         )
-        self._state = _State(
+        self._state = State(
             clock=np.zeros(1, dtype=np.int64),
             q=np.zeros((self._timing.state_delay + 1, n)),
             dq=np.zeros((self._timing.state_delay + 1, n)),
@@ -318,7 +123,7 @@ class TorquePath:
             filtered=np.zeros(n),
             next_sent=np.zeros(n),
         )
-        self._meters = _Meters(
+        self._meters = Meters(
             ticks=np.zeros(1, dtype=np.int64),
             altered_ticks=np.zeros(1, dtype=np.int64),
             altered=np.zeros(len(CAUSES), dtype=np.int64),
@@ -326,6 +131,8 @@ class TorquePath:
             tare=np.zeros(3),
             force=np.zeros(3),
         )
+        groups = (self._physics, self._timing, self._state, self._meters, as_arrays(self.parameters))
+        self._bound = Bound(model, data, groups)
         self.reset()
 
     def reset(self) -> None:
@@ -390,20 +197,7 @@ class TorquePath:
             raise InputError(f"the gripper's width goal is {goal}; it must be a number of metres")
         if self.diverged:
             return
-        self.diverged = bool(
-            _advance(
-                self.model._address,
-                self.data._address,
-                int(steps),
-                torque,
-                goal,
-                self._physics,
-                self._timing,
-                self._state,
-                self._meters,
-                self._arrays,
-            )
-        )
+        self.diverged = advance(self._bound.table, int(steps), torque, goal)
 
     @property
     def gain(self) -> Floats:
