@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from robolearn.errors import InputError
-from robolearn.hardware.arm import ARMS, arm_names, load_arm, quaternion_from_rpy
+from robolearn.hardware.arm import ARMS, arm_names, load_arm
+from robolearn.hardware.arm_reading import quaternion_from_rpy
 
 NAMES = ("fr3", "panda")
 

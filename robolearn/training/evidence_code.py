@@ -17,6 +17,7 @@ COUNTED = (
     "policies/guided.py",
     "policies/visuomotor.py",
     "hardware/arm.py",
+    "hardware/arm_reading.py",
     "hardware/arms/*.yaml",
     "hardware/limiter.py",
     "hardware/operational_space.py",
