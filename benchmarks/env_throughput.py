@@ -39,7 +39,7 @@ from rich.table import Table
 from robolearn.envs.base import ManipulationEnv
 from robolearn.envs.rendering import PROFILES, shapes_in_picture
 from robolearn.envs.tasks import make
-from robolearn.envs.torque_path import mj_step
+from robolearn.envs.torque_loop import mj_step
 
 Array = NDArray[np.float64]
 

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from robolearn.envs.arm import add_arm, arm_handles
-from robolearn.envs.torque_path import TorquePath, mj_step
+from robolearn.envs.torque_loop import mj_step
+from robolearn.envs.torque_path import TorquePath
 from robolearn.hardware.arm import load_arm
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from robolearn.envs.torque_path import as_arrays, compiled_limit
+from robolearn.envs.torque_loop import as_arrays, compiled_limit
 from robolearn.errors import InputError
 from robolearn.hardware.arm import ArmProfile, load_arm
 from robolearn.hardware.limiter import (
