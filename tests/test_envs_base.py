@@ -210,7 +210,8 @@ def test_a_clean_episode_after_rich_ones_is_as_if_nothing_had_been() -> None:
 
 
 def test_what_is_observed_does_not_change_what_happens() -> None:
-    blind, seeing = make("grasp", {"observe": ("q",)}), make("grasp", {"observe": EVERYTHING, "image_size": 16})
+    blind = make("grasp", {"observe": ("q",)})
+    seeing = make("grasp", {"observe": EVERYTHING, "image_size": 16})
     for env in (blind, seeing):
         record(env, 6)
     assert np.array_equal(blind.data.qpos, seeing.data.qpos)
