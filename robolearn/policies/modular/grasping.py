@@ -54,7 +54,7 @@ class Grasping:
 
     def __init__(self, servo: Servo, rate: float, facts: Mapping[str, float]) -> None:
         facts = checks.exact_keys("facts of grasping", facts, ("opening", "lift"))
-        self._servo, self._opening, self._lift = servo, facts["opening"], facts["lift"]
+        self._servo, self._open, self._lift = servo, facts["opening"], facts["lift"]
         self._goal = Goal(MEMORY)
         self.reset()
 
@@ -62,6 +62,7 @@ class Grasping:
         """An episode begins."""
         self._goal.reset()
         self._closed = False  # what the fingers are told
+        self._opening = False  # whether they have missed, and are not open yet
         self._held = 0  # frames on end that they rest on something
         self._from: Array | None = None  # where the hand was when it began to lift (3,) [m]
 
@@ -82,9 +83,11 @@ class Grasping:
         """Take in what is seen now, (8,), and make up one's mind."""
         position, hand = self._servo.position, self._servo.rotation
         width, rate = (float(value) for value in readings["gripper"])
-        set_out, resting = width < self._opening - MOVING, abs(rate) < RESTING
+        set_out, resting = width < self._open - MOVING, abs(rate) < RESTING
         if self._closed and set_out and resting and width < NOTHING:
             self.reset()  # missed, or lost on the way up
+            self._opening = True
+        self._opening = self._opening and set_out
         self._held = self._held + 1 if self._closed and set_out and resting else 0
         if self._held >= SURE:
             self._from = position.copy() if self._from is None else self._from
@@ -100,9 +103,9 @@ class Grasping:
         goal = self._goal.add(seen, NEAREST + SHARE * distance)
         twist = rotation_error(goal.rotation, hand)
         away = goal.rotation.T @ (goal.position - position)
-        there, back = grasp_phase(away, sqrt(twist @ twist), float(goal.extra[0]), self._opening, set_out)
+        there, back = grasp_phase(away, sqrt(twist @ twist), float(goal.extra[0]), self._open, set_out)
         # fingers that have set out go on until they have met something, or one another
-        self._closed = there or (self._closed and set_out)
+        self._closed = not self._opening and (there or (self._closed and set_out))
         self._aim = goal.position - (0.0 if self._closed else back) * goal.rotation[:, 2]
         self._turned = goal.rotation
 
