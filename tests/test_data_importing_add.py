@@ -233,6 +233,36 @@ def test_the_pieces_of_an_episode_are_committed_together(deployed: Deployed, tmp
     assert states(bring(tmp_path / "store", log)) == [THERE] * 3
 
 
+def test_an_episode_that_was_half_written_is_not_brought_a_second_time(
+    deployed: Deployed, tmp_path: Path
+) -> None:
+    """Its log was still being written when it was first imported."""
+    third = read_log(deployed.log)[2][0][0].info["began"]
+
+    def early(message: Any) -> list[Any]:
+        return [message] if message.log_time < third + SECOND // 2 else []
+
+    (tmp_path / "then").mkdir()
+    unfinished = spoil(deployed.log, tmp_path / "then" / "log", early)
+    first = bring(tmp_path / "store", unfinished)
+    assert [(state, report.reason) for state, report in first.reports] == [
+        (ADDED, "success"),
+        (ADDED, "success"),
+        (ADDED, "cut"),
+    ]
+    before = contents(tmp_path / "store")
+    again = bring(tmp_path / "store", deployed.log)
+    assert states(again) == [THERE, THERE, LEFT]
+    assert "later here: one of the two is from a log that was not complete" in again.reports[2][1].refused
+    assert contents(tmp_path / "store") == before
+    assert states(bring(tmp_path / "store", unfinished)) == [THERE] * 3
+
+    both = bring(tmp_path / "both", deployed.log, unfinished)
+    assert states(both) == [ADDED] * 3 + [THERE, THERE, LEFT]
+    assert len(contents(tmp_path / "both")) == 3
+    assert "earlier here" in both.reports[-1][1].refused
+
+
 def test_another_verdict_is_another_episode(deployed: Deployed, tmp_path: Path) -> None:
     def failed(mark: EpisodeMark) -> EpisodeMark:
         if mark.kind == "begin":

@@ -2,6 +2,9 @@
 
 An episode, or all the pieces of one, is committed as a whole, some seconds' worth of them together. Whoever
 interrupts an import and starts it again goes on where it was.
+
+What is in a store stays as it is. So an episode that was imported while its log was still being written, or
+from half of a file, is not brought a second time, longer: that would be two accounts of one thing.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ COMMIT_TIME, COMMIT_BYTES = 5.0, 2**28
 
 ADDED, THERE, LEFT = "added", "there already", "left out"
 STATES = (ADDED, THERE, LEFT)
+
+Ends = dict[str, int]
+"""When episodes of the store ended [ns], by `Job.beginning`."""
 
 
 @dataclass
@@ -84,7 +90,12 @@ def import_logs(
         tell(state, report)
 
     try:
-        known = set() if store is None else {row.quality.get("import") for row in store.episodes()}
+        qualities = [] if store is None else [row.quality for row in store.episodes()]
+        known = {quality.get("import") for quality in qualities}
+        ends = Ends()
+        for quality in qualities:
+            if "extent" in quality:
+                ends.update([quality["extent"]])
         for log in logs:
             try:
                 found = plan(log)
@@ -98,12 +109,14 @@ def import_logs(
             for job in found.jobs:
                 if job.key in known:
                     note(THERE, _known(job))
+                elif why := _other_end(job, ends):
+                    note(LEFT, Report(job.origin, job.span.name, refused=why))
                 else:
                     jobs.append(job)
         for batch in _batches(read_all(jobs, workers)):
             if store is None and any(episodes for _, episodes, _ in batch):
                 store = Store.create(to)
-            for state, report in _add(store, batch):
+            for state, report in _add(store, batch, ends):
                 note(state, report)
     finally:
         if store is not None:
@@ -129,7 +142,20 @@ def _batches(read: Iterator[Read]) -> Iterator[list[Read]]:
         yield batch
 
 
-def _add(store: Store | None, batch: list[Read]) -> list[tuple[str, Report]]:
+def _other_end(job: Job, ends: Ends) -> str:
+    """Why an episode is left out that is in the store up to another moment; "" if it is not."""
+    end = ends.get(job.beginning, job.span.end)
+    if end == job.span.end:
+        return ""
+    apart = (job.span.end - end) / SECOND
+    there = f"{abs(apart):.3f} s {'later' if apart > 0 else 'earlier'} here"
+    return (
+        f"it is in the store already, and ends {there}: one of the two is from a log that was not complete. "
+        "A store keeps what it has; bring the whole log into a new one"
+    )
+
+
+def _add(store: Store | None, batch: list[Read], ends: Ends) -> list[tuple[str, Report]]:
     """Commit what was read; what became of each episode."""
     told: list[tuple[str, Report]] = []
     if store is None:
@@ -139,11 +165,15 @@ def _add(store: Store | None, batch: list[Read]) -> list[tuple[str, Report]]:
             if not episodes:
                 told.append((LEFT, report))
                 continue
+            if why := _other_end(job, ends):  # of another log of this very import
+                told.append((LEFT, Report(report.log, report.episode, refused=why)))
+                continue
             try:
                 new = [_put(store, job, episode, report) for episode in episodes]
             except InputError as error:  # of another layout: all of its pieces are, and none was written
                 told.append((LEFT, Report(report.log, report.episode, refused=str(error))))
             else:
+                ends[job.beginning] = job.span.end
                 told.append((ADDED if any(new) else THERE, report))
     return told
 
@@ -155,5 +185,10 @@ def _put(store: Store, job: Job, episode: Any, report: Report) -> bool:
         policy=job.span.policy,
         recorded=episode.info["began"] / SECOND,
         calibration=job.span.calibration,
-        quality={**report.counts, "parts": report.parts, "import": job.key},
+        quality={
+            **report.counts,
+            "parts": report.parts,
+            "import": job.key,
+            "extent": [job.beginning, job.span.end],
+        },
     )

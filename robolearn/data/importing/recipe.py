@@ -136,8 +136,19 @@ class Job:
     @property
     def key(self) -> str:
         """A hash of all that decides what comes of it, but for what is in the log's messages."""
-        parts = (self.origin, asdict(self.span), self.recipe.contract.hash, asdict(self.recipe.topics))
+        return self._hash(asdict(self.span), self.blind)
+
+    @property
+    def beginning(self) -> str:
+        """The same without what is known only when the episode is over: half a log ends it elsewhere."""
+        span = asdict(self.span)
+        for name in ("end", "outcome", "judged_by", "notes"):
+            del span[name]
+        return self._hash(span, ())
+
+    def _hash(self, span: dict[str, Any], blind: tuple[tuple[int, int], ...]) -> str:
+        parts = (self.origin, span, self.recipe.contract.hash, asdict(self.recipe.topics))
         more = (asdict(self.recipe.wiring), self.recipe.source, self.recipe.labelled, self.recipe.stamps)
         gripper = None if self.recipe.gripper is None else asdict(self.recipe.gripper)
-        text = json.dumps([parts, more, self.recipe.offset, gripper, self.blind], sort_keys=True)
+        text = json.dumps([parts, more, self.recipe.offset, gripper, blind], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
