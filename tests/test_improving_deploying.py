@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,7 +134,7 @@ def test_a_deployment_over_ros_ends_with_a_loop_that_is_killed(tmp_path: Path) -
     program.write_text(f"#!/bin/sh\necho $$ > {told}\nexec sleep 600\n")
     program.chmod(0o755)
     loop = subprocess.Popen([sys.executable, "-c", KILLED, str(program), str(tmp_path / "log")])
-    deadline = time.monotonic() + 120.0
+    deadline = time.monotonic() + 600.0
     try:
         while not (told.is_file() and told.read_text()):
             assert time.monotonic() < deadline
@@ -145,3 +148,23 @@ def test_a_deployment_over_ros_ends_with_a_loop_that_is_killed(tmp_path: Path) -
             time.sleep(0.05)
     finally:
         loop.kill()
+
+
+def test_a_deployment_over_ros_waits_for_the_processes_of_one_that_was_killed(
+    bundle: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, began = tmp_path / "python", tmp_path / "began"
+    program.write_text(f"#!/bin/sh\ntouch {began}\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    (tmp_path / "logs").mkdir()
+    (part,) = sessions(bundle, tmp_path / "logs", (5,))
+    ending = os.open(tmp_path / "logs", os.O_RDONLY)  # as they hold it
+    fcntl.flock(ending, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(deploying._run_over_ros, part)
+        time.sleep(0.3)
+        assert not began.exists()
+        os.close(ending)
+        assert isinstance(coming.exception(600.0), RuntimeError)
+    assert began.exists()

@@ -9,6 +9,7 @@ any moment costs the sessions that were running, and they come out the same when
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -116,19 +117,24 @@ def _run_over_ros(session: Session) -> None:
         options["reality"] = session.reality.path
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     draft.mkdir()
+    folder = os.open(place.parent, os.O_RDONLY)
     try:
+        # its processes hold the lock, too: who goes on after a kill waits until the arm before is at rest
+        fcntl.flock(folder, fcntl.LOCK_EX)
         done = subprocess.run(
             [sys.executable, "-m", "robolearn.cli", "up", "sim", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             preexec_fn=END_WITH_PARENT,  # a loop that is killed leaves no arm that moves
+            pass_fds=(folder,),
         )
         if done.returncode != 0:
             raise RuntimeError(f"the deployment over ROS failed:\n{done.stdout[-4000:]}")
         os.rename(draft / place.name, place)
         flush_directory(place.parent)
     finally:
+        os.close(folder)
         shutil.rmtree(draft, ignore_errors=True)
 
 
