@@ -167,7 +167,9 @@ def test_a_page_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixtu
     store = stored(folder, healthy(0))
     (folder / "file").write_text("")
     assert main(["data", "doctor", str(store), "--page", str(folder / "file" / "page.html")]) == 2
-    assert "nothing can be written" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "nothing can be written" in shown
+    assert "--page" in shown
 
 
 @pytest.mark.slow

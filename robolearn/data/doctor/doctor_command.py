@@ -13,6 +13,7 @@ from robolearn.data.doctor.groups import groups_of
 from robolearn.data.doctor.page import write_page
 from robolearn.data.store.store import Store
 from robolearn.data.store.store_commands import StorePath
+from robolearn.errors import InputError
 from robolearn.files import check_writable
 from robolearn.training.progress import Display
 
@@ -34,7 +35,10 @@ def run_doctor(store: StorePath, page: Path | None = None, strict: bool = False,
     """
     with Store.open(store) as opened:
         path = opened.path / PAGE if page is None else page
-        check_writable(path.absolute().parent)
+        try:
+            check_writable(path.absolute().parent)
+        except InputError as error:
+            raise InputError(f"{error}: name another place for the page with --page") from error
         total = len(opened.episodes())
         with Display(total, "{:.0f}".format) as display:
 
