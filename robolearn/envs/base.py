@@ -7,7 +7,6 @@ delays, randomisation, observations.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
 from collections.abc import Hashable
 from copy import deepcopy
 from dataclasses import fields, replace
@@ -20,16 +19,17 @@ from numpy.typing import NDArray
 
 from robolearn.contract import Contract
 from robolearn.envs.arm import ArmHandles
-from robolearn.envs.commands import Command, command_space, make_command
-from robolearn.envs.config import CHANNELS, TaskConfig, check, views_of
+from robolearn.envs.commands import command_space, make_command
+from robolearn.envs.config import CHANNELS, TaskConfig, check, views_of, weighed
 from robolearn.envs.kinematics import DOWN, reach
 from robolearn.envs.observing import Moment, Observer
 from robolearn.envs.promising import contract_of
 from robolearn.envs.randomisation import tier
-from robolearn.envs.scene import Scene, compile_scene
-from robolearn.envs.starting import set_hand
+from robolearn.envs.scene import Scene, Scenes, compile_scene
+from robolearn.envs.starting import draw_start, set_hand
+from robolearn.envs.timeline import Timeline
 from robolearn.envs.views import VIDEO
-from robolearn.errors import InputError, choose
+from robolearn.errors import choose
 from robolearn.hardware.arm import ArmProfile, load_arm
 
 __all__ = ["CHANNELS", "ManipulationEnv", "TaskConfig"]
@@ -78,9 +78,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         )
         check(config, self.physics_rate)
         self.views = views_of(config)
-        self._steps = self.physics_rate // config.control_rate
 
-        self._scenes: OrderedDict[Hashable, Scene] = OrderedDict()
+        self._scenes = Scenes()
         self.usual_posture = self.arm.home  # near which the arm is started and steered
         self.scene = self._scene_for(self.scene_key())
         self.usual_posture = reach(
@@ -89,7 +88,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         self._scenes.clear()
         self.success = False
         self.drops = self.jams = 0
-        self._finished = True
+        self._finished, self._judging = True, False
+        self._pairs: list[list[int]] | None = None
         self._observer = Observer(tuple(config.observe), self.views, self.arm.n, self.state_size)
         self.observation_space = self._observer.space()
         self.action_space = command_space(config.action, self.arm)
@@ -173,7 +173,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         if self.sampled["texture"]:
             self._observer.textures_changed(self.scene)
         mujoco.mj_resetData(model, data)
-        data.qpos[self.handles.qpos] = self.usual_posture + self.np_random.uniform(-0.03, 0.03, self.arm.n)
+        data.qpos[self.handles.qpos] = draw_start(self)
         data.qpos[self.handles.finger_qpos] = self.arm.gripper.max_width / 2
         mujoco.mj_forward(model, data)
         path.gain[:] = self.sampled["torque_gain"]
@@ -186,24 +186,18 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return self._observe(), self._info({}) | {"sampled": deepcopy(self.sampled)}
 
     def _begin(self) -> None:
-        self._observation_age = round(self.sampled["observation_delay"] * self.physics_rate)
-        self._action_age = round(self.sampled["action_delay"] * self.physics_rate)
-        self._now = 0  # physics steps since the episode began
-        self._index = 0  # actions taken
-        self._held = 0
+        self._index = self._held = 0  # actions taken, and for how many on end the goal has held
         self.drops = self.jams = 0
         self._finished = False
         self.success = False
         waiting = np.append(np.zeros(self.arm.n), 1.0 if self.starts_closed else -1.0)
-        self._active: Command = make_command("torque", waiting, self)
-        self._pending: deque[tuple[int, Command]] = deque()
-        # Observation k, made at control step k, shows the moment `_observation_age` physics steps before:
-        # moments are kept when their time comes, and a delay of several control steps keeps several.
-        self._moments: deque[Moment] = deque()
-        self._due = 0
-        self._kept = 0
-        while self._due == 0:
-            self._keep_moment()
+        self._timeline = Timeline(
+            self.physics_rate // self.config.control_rate,
+            command_age=round(self.sampled["action_delay"] * self.physics_rate),
+            moment_age=round(self.sampled["observation_delay"] * self.physics_rate),
+            waiting=make_command("torque", waiting, self),
+            look=self._present,
+        )
 
     def step(self, action: NDArray[Any]) -> tuple[dict[str, NDArray[Any]], float, bool, bool, dict[str, Any]]:
         """One control step; see `gymnasium.Env.step`.
@@ -220,34 +214,32 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         """
         if self._finished:
             raise RuntimeError("no episode is going on: call reset() before step()")
-        self._pending.append((self._now + self._action_age, make_command(self.config.action, action, self)))
-        end = self._now + self._steps
-        while self._now < end:
-            while self._pending and self._pending[0][0] <= self._now:
-                self._active = self._pending.popleft()[1]
-            until = min(end, self._due)
-            if self._pending:
-                until = min(until, self._pending[0][0])
-            self._active.run(until - self._now)
-            self._now = until
-            if self._now == self._due:
-                self._keep_moment()
+        self._timeline.step(make_command(self.config.action, action, self), self._present)
         self._follow()
         self._index += 1
 
-        diverged = self.scene.path.diverged
-        if not diverged:
-            self.watch()
-        terms = dict.fromkeys(self.config.reward_scales, 0.0) if diverged else self.reward_terms()
-        reward = self._weigh(terms)
-        self._held = 0 if diverged or not self.holds() else self._held + 1
-        self.success = self._held >= self.hold_steps
-        reason = "success" if self.success else "diverged" if diverged else self.failure()
+        terms, reason = self._judge()
+        reward = weighed(terms, self.config.reward_scales, type(self).__name__)
         truncated = reason is None and self._index >= self.max_steps
         self._finished = reason is not None or truncated
         info = self._info(terms)
         info["reason"] = reason or ("time" if truncated else "")
         return self._observe(), reward, reason is not None, truncated, info
+
+    def _judge(self) -> tuple[dict[str, float], str | None]:
+        """The reward's terms, and why the episode is over, or None."""
+        if self.scene.path.diverged:
+            self._held, self.success = 0, False
+            return dict.fromkeys(self.config.reward_scales, 0.0), "diverged"
+        self._judging, self._pairs = True, None
+        try:
+            self.watch()
+            terms = self.reward_terms()
+            self._held = self._held + 1 if self.holds() else 0
+            self.success = self._held >= self.hold_steps
+            return terms, "success" if self.success else self.failure()
+        finally:
+            self._judging = False
 
     def advance(self, torque: Array, width: float, steps: int) -> None:
         """Physics under one torque request, and the frames (`data.xpos` and so on) of where it leads.
@@ -331,11 +323,19 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
 
     def fingers_touch(self, body: int) -> bool:
         """Whether both fingers touch a body, with their pads or above them."""
-        touching: set[int] = set()
-        for pair in self.model.geom_bodyid[self.data.contact.geom].tolist():
-            if body in pair:
-                touching.update(pair)
-        return touching.issuperset(self.handles.fingers.tolist())
+        pairs = self.touching_bodies()
+        fingers = self.handles.fingers.tolist()
+        return all([body, finger] in pairs or [finger, body] in pairs for finger in fingers)
+
+    def touching_bodies(self) -> list[list[int]]:
+        """The two bodies of every contact, in the order of `data.contact`.
+
+        While a step is judged, by `watch`, `reward_terms`, `holds` and `failure`, they are looked up once.
+        """
+        pairs = self._pairs if self._judging else None
+        if pairs is None:
+            pairs = self._pairs = self.model.geom_bodyid[self.data.contact.geom].tolist()
+        return pairs
 
     def action_of(self, torque: Array, closed: float) -> NDArray[np.float32]:
         """A torque action: joint torques [N·m], and the gripper from open (-1) to closed (+1)."""
@@ -358,44 +358,31 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
     # --- inside ---------------------------------------------------------------------------------------------
 
     def _scene_for(self, key: Hashable) -> Scene:
-        if key in self._scenes:
-            self._scenes.move_to_end(key)
-            return self._scenes[key]
-        scene = self._scenes[key] = compile_scene(
-            self.arm,
-            self.views.values(),
-            lambda spec: self.build(spec, key),
-            physics_rate=self.physics_rate,
-            filter_rate=self.config.filter_rate,
-            posture=self.usual_posture,
+        return self._scenes.take(
+            key,
+            self.scenes_kept(),
+            lambda: compile_scene(
+                self.arm,
+                self.views.values(),
+                lambda spec: self.build(spec, key),
+                physics_rate=self.physics_rate,
+                filter_rate=self.config.filter_rate,
+                posture=self.usual_posture,
+            ),
         )
-        if len(self._scenes) > self.scenes_kept():
-            self._scenes.popitem(last=False)
-        return scene
 
-    def _keep_moment(self) -> None:
-        """Keep the present for the observation that shows it; of a world that flew apart, what was before."""
+    def _present(self) -> Moment:
+        """What an observation will show; of a world that flew apart, what was before."""
         if not self.scene.path.diverged:
             state = _NOTHING
             if "state" in self.config.observe:
                 self._follow()
                 state = self.privileged()
             self._latest = Moment.of(self.scene, state)
-        self._moments.append(self._latest)
-        self._kept += 1
-        self._due = max(0, self._kept * self._steps - self._observation_age)
+        return self._latest
 
     def _observe(self) -> dict[str, NDArray[Any]]:
-        return self._observer.read(self.scene, self._moments.popleft(), self.conditions, self.np_random)
-
-    def _weigh(self, terms: dict[str, float]) -> float:
-        scales = self.config.reward_scales
-        if terms.keys() != scales.keys():
-            raise InputError(
-                f"reward_scales has {', '.join(scales) or 'nothing'}; it takes one scale per reward term of "
-                f"{type(self).__name__}: {', '.join(terms)}"
-            )
-        return float(sum(scales[name] * value for name, value in terms.items()))
+        return self._observer.read(self.scene, self._timeline.seen(), self.conditions, self.np_random)
 
     def _info(self, terms: dict[str, float]) -> dict[str, Any]:
         path = self.scene.path

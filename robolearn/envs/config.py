@@ -109,3 +109,17 @@ def check(config: TaskConfig, physics_rate: int) -> None:
     choose("kind of action", config.action, COMMANDS)
     for name, scale in checks.mapping("reward_scales", config.reward_scales).items():
         checks.number(f"reward_scales {name}", scale)
+
+
+def weighed(terms: dict[str, float], scales: dict[str, float], task: str) -> float:
+    """The reward: every term times its scale, added up.
+
+    Raises:
+        InputError: a term without a scale, or a scale without a term.
+    """
+    if terms.keys() != scales.keys():
+        raise InputError(
+            f"reward_scales has {', '.join(scales) or 'nothing'}; it takes one scale per reward term of "
+            f"{task}: {', '.join(terms)}"
+        )
+    return float(sum(scales[name] * value for name, value in terms.items()))

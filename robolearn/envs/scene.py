@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 import mujoco
@@ -107,3 +108,16 @@ def compile_scene(
         Surroundings(model, data, tuple(view.name for view in views)),
         asset_key(model),
     )
+
+
+class Scenes(OrderedDict[Hashable, Scene]):
+    """Compiled worlds by their keys, the one that was taken last at the end."""
+
+    def take(self, key: Hashable, most: int, build: Callable[[], Scene]) -> Scene:
+        """The world of a key, built if it is not kept; beyond `most`, the one not taken for longest goes."""
+        if key not in self:
+            self[key] = build()
+        self.move_to_end(key)
+        if len(self) > most:
+            self.popitem(last=False)
+        return self[key]

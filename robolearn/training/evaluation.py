@@ -24,6 +24,7 @@ from robolearn.contract import Camera, Contract, Offer
 from robolearn.data.episode import Episode, software_versions
 from robolearn.envs.promising import STATE, with_state
 from robolearn.envs.randomisation import CLEAN
+from robolearn.envs.starting import STARTS
 from robolearn.envs.tasks import make, task_class
 from robolearn.errors import InputError
 from robolearn.files import replacing
@@ -38,7 +39,7 @@ from robolearn.training.statistics import wilson_interval
 KEPT = {False: 6, True: 3}
 """How many failures and successes are kept whole, for film strips."""
 
-_CONDITIONS = {*CLEAN.sample(np.random.default_rng(0), 1, ()), "noise", "exploration"}
+_CONDITIONS = {*CLEAN.sample(np.random.default_rng(0), 1, ()), *STARTS, "noise", "exploration"}
 """Sampled values that every task has; the others are the task's own and stand in the table."""
 
 
