@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from teaching import solve
 
-from robolearn.envs.grasp import AREA, DOWN_AGAIN, LIFT, STILL, GraspEnv, objects_of
+from robolearn.envs.grasp import AREA, DOWN_AGAIN, LIFT, PILE, SETTLE, STILL, GraspEnv, objects_of
 from robolearn.envs.kinematics import DOWN, yaw_rotation
+from robolearn.envs.objects import resting_pose
 from robolearn.errors import InputError
 
 
@@ -31,7 +32,7 @@ def test_the_teacher_grasps(objects: str, arm: str) -> None:
     for seed in range(5):
         info = solve(env, seed)
         assert info["success"], (seed, info["reason"], env.sampled["objects"])
-        assert env._heights().max() > LIFT
+        assert max(env._heights()) > LIFT
 
 
 def test_the_teacher_grasps_from_a_clutter_and_in_rich_surroundings() -> None:
@@ -59,6 +60,74 @@ def test_objects_lie_on_the_table_where_they_should() -> None:
         assert np.linalg.norm(env.data.xpos[env._bodies[0]] - [x, y, z]) < 3e-3
     assert len(names) > 15
     assert np.std(yaws) > 1.0
+
+
+def rebuilt(env: GraspEnv, sampled: dict[str, Any]) -> mujoco.MjData:
+    """How an episode began, from nothing but what `info` says was drawn for it."""
+    library, width = objects_of(env.config.objects), env.arm.gripper.max_width
+    names = [thing.name for thing in library]
+    key = tuple(names.index(name) for name in sampled["objects"])
+    scene = env._scene_for(key)
+    data, arm = scene.data, scene.handles
+    scene.surroundings.apply(sampled, arm.dof)
+    mujoco.mj_resetData(scene.model, data)
+    data.qpos[arm.qpos] = sampled["start_posture"]
+    data.qpos[arm.finger_qpos] = width / 2
+    scene.path.gain[:] = sampled["torque_gain"]
+    scene.path.reset()
+    piled = False
+    for slot, index in enumerate(key):
+        position, rest = sampled["positions"][slot], library[index].rests[sampled["rests"][slot]]
+        lying, quaternion = resting_pose(rest, position[:2], sampled["yaws"][slot])
+        start = int(scene.model.joint(f"object{slot}_joint").qposadr[0])
+        data.qpos[start : start + 7] = [*position, *quaternion]
+        piled |= bool(position[2] > lying[2] + PILE / 2)
+    if piled:
+        scene.path.advance(np.zeros(env.arm.n), width, round(SETTLE * env.physics_rate))
+    if "scattered_posture" in sampled:
+        data.qpos[arm.qpos] = sampled["scattered_posture"]
+        data.qvel[arm.dof] = sampled["scattered_velocity"]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("changes", "scattered"),
+    [
+        ({}, False),
+        ({"randomisation": "rich", "count": 3}, True),
+        ({"objects": "held-out", "count": 8}, False),
+    ],
+)
+def test_a_start_can_be_rebuilt_from_what_was_sampled(changes: dict[str, Any], scattered: bool) -> None:
+    env, other = (GraspEnv(**changes, observe=("q",)) for _ in range(2))
+    for seed in (0, 1):
+        _, info = env.reset(seed=seed, options={"scattered": scattered})
+        data = rebuilt(other, info["sampled"])
+        assert env.data.qpos == pytest.approx(data.qpos, abs=1e-9)
+        assert env.data.qvel == pytest.approx(data.qvel, abs=1e-9)
+        moving = bool(np.abs(env.data.qvel[env.handles.dof]).max() > 1e-6)
+        assert moving is ("scattered_velocity" in info["sampled"]) is scattered
+
+
+def test_the_reward_is_of_the_nearest_object_but_rather_of_one_in_the_grip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    env = GraspEnv(count=3, observe=("q",))
+    env.reset(seed=0)
+    for slot in range(3):
+        put(env, slot, 0.0 if slot else 0.1 * LIFT)
+    away = np.linalg.norm(env.data.xpos[env._bodies] - env.grip_pose()[0], axis=1)
+    near, middle, far = (int(slot) for slot in np.argsort(away))
+
+    def terms(slot: int, grip: float) -> dict[str, float]:
+        lift = 0.0 if slot else 0.1
+        return {"reach": np.exp(-away[slot] / 0.1), "grip": grip, "lift": lift, "lifted": 0.0}
+
+    assert env.reward_terms() == pytest.approx(terms(near, 0.0))
+    for held, counts in (([far], far), ([far, middle], middle), ([far, near], near)):
+        bodies = [env._bodies[slot] for slot in held]
+        monkeypatch.setattr(env, "fingers_touch", lambda body, held=bodies: body in held)
+        assert env.reward_terms() == pytest.approx(terms(counts, 1.0))
 
 
 @pytest.mark.parametrize(("count", "kept"), [(1, 7), (2, 4)])
@@ -132,6 +201,15 @@ def test_an_object_that_slips_out_of_the_hand_is_a_drop() -> None:
         env.step(OPEN)
     assert env.drops == 1
     assert env.reset(seed=1)[1]["drops"] == 0
+
+
+def test_whether_an_object_is_gripped_is_of_the_present_after_a_step_too() -> None:
+    env = GraspEnv(observe=("q",))
+    lift(env, 1)
+    assert env.gripped(0)
+    put(env, 0, 0.5)
+    mujoco.mj_forward(env.model, env.data)
+    assert not env.gripped(0)
 
 
 def test_what_the_hand_did_not_carry_is_no_drop() -> None:

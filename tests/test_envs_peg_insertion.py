@@ -9,8 +9,8 @@ import pytest
 from teaching import solve
 
 from robolearn.envs.kinematics import quaternion_of, rotation_from_vector, yaw_rotation
-from robolearn.envs.peg_insertion import FLIP, JAM_FORCE, PegInsertionConfig, PegInsertionEnv
-from robolearn.envs.pegs import BLOCK, SHAPES, contact_settings
+from robolearn.envs.peg_insertion import FLIP, JAM_FORCE, SETTLE, PegInsertionConfig, PegInsertionEnv
+from robolearn.envs.pegs import BLOCK, HANDLE, SHAPES, contact_settings
 from robolearn.errors import InputError
 
 
@@ -65,6 +65,36 @@ def test_the_hole_and_the_grasp_vary_as_asked() -> None:
         narrow.reset(seed=seed)
         assert np.abs(narrow.sampled["hole_shift"]).max() <= 0.01
         assert narrow.hole_yaw == 0.0
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_a_start_can_be_rebuilt_from_what_was_sampled(scattered: bool) -> None:
+    env, other = (PegInsertionEnv(randomisation="rich", observe=("q",)) for _ in range(2))
+    _, info = env.reset(seed=3, options={"scattered": scattered})
+    sampled, scene = info["sampled"], other._scene_for(0)
+    model, data, arm = scene.model, scene.data, scene.handles
+    scene.surroundings.apply(sampled, arm.dof)
+    mujoco.mj_resetData(model, data)
+    hole = model.body("hole").id
+    model.body_pos[hole] = [*(np.array(env.nominal_hole) + sampled["hole_shift"]), BLOCK[2]]
+    model.body_quat[hole] = quaternion_of(yaw_rotation(sampled["hole_yaw"]))
+    data.qpos[arm.qpos] = sampled["scattered_posture" if scattered else "start_posture"]
+    data.qpos[arm.finger_qpos] = HANDLE[1] / 2
+    mujoco.mj_kinematics(model, data)
+    grip, hand = data.site_xpos[arm.grip], data.site_xmat[arm.grip].reshape(3, 3)
+    x, z = sampled["grasp_shift"]
+    turned = hand @ rotation_from_vector(np.array([0.0, sampled["grasp_tilt"], 0.0])) @ FLIP
+    start = int(model.joint("peg_joint").qposadr[0])
+    data.qpos[start : start + 7] = [*(grip + hand @ [x, 0.0, z]), *quaternion_of(turned)]
+    # the pads close on the handle, the peg's weight carried meanwhile
+    scene.path.gain[:] = sampled["torque_gain"]
+    scene.path.reset()
+    peg = model.body("peg").id
+    data.xfrc_applied[peg, 2] = 9.81 * model.body_mass[peg]
+    closing = round((env.arm.gripper.dead_time + SETTLE) * env.physics_rate)
+    scene.path.advance(np.zeros(env.arm.n), 0.0, closing)
+    assert env.data.qpos == pytest.approx(data.qpos, abs=1e-7)
+    assert env.data.qvel == pytest.approx(data.qvel, abs=1e-5)
 
 
 def test_the_peg_is_held_by_friction_alone() -> None:

@@ -40,7 +40,7 @@ def test_one_row_an_episode_in_the_order_of_the_seeds(result: Evaluation) -> Non
     assert [row["seed"] for row in result.table] == [3, 4, 5, 6]
     steps = round(CHANGES["episode_seconds"] * 20)
     assert {(row["success"], row["reason"], row["steps"]) for row in result.table} == {(False, "time", steps)}
-    assert all(row["sampled"].keys() == {"objects"} for row in result.table)
+    assert all(row["sampled"].keys() == {"objects", "positions", "yaws", "rests"} for row in result.table)
 
 
 def test_the_figures_do_not_depend_on_the_number_of_workers(bundle: Path, result: Evaluation) -> None:

@@ -103,9 +103,10 @@ class GraspEnv(ManipulationEnv):
         self._rest_height = np.zeros(self.config.count)
         self._carried: set[int] = set()
         placed: list[tuple[Array, float]] = []
+        positions, yaws, rests = [], [], []
         piled = 0
         for slot, thing in enumerate(self._objects):
-            rest = thing.rests[int(rng.integers(len(thing.rests)))]
+            rests.append(int(rng.integers(len(thing.rests))))
             radius = float(np.linalg.norm([thing.support(axis) for axis in np.eye(3)]))
             for _ in range(200):
                 xy = np.array([rng.uniform(*AREA[0]), rng.uniform(*AREA[1])])
@@ -116,17 +117,24 @@ class GraspEnv(ManipulationEnv):
             free = self._free(xy, radius, placed)
             piled += not free
             placed.append((xy, radius))
-            position, quaternion = resting_pose(rest, xy, float(rng.uniform(-np.pi, np.pi)))
+            yaws.append(float(rng.uniform(-np.pi, np.pi)))
+            position, quaternion = resting_pose(thing.rests[rests[-1]], xy, yaws[-1])
             self._rest_height[slot] = position[2]
+            position[2] += 2e-4 if free else PILE * piled
+            positions.append(position)
             start = int(model.joint(model.body_jntadr[self._bodies[slot]]).qposadr[0])
             data.qpos[start : start + 3] = position
-            data.qpos[start + 2] += 2e-4 if free else PILE * piled
             data.qpos[start + 3 : start + 7] = quaternion
         if piled:  # what lies on others comes to rest before the episode begins, the arm standing still above
             steps = round(SETTLE * self.physics_rate)
             self.scene.path.advance(np.zeros(self.arm.n), self.arm.gripper.max_width, steps)
             self._rest_height = data.xpos[self._bodies, 2].copy()
-        self.sampled |= {"objects": [thing.name for thing in self._objects]}
+        self.sampled |= {
+            "objects": [thing.name for thing in self._objects],
+            "positions": np.array(positions),
+            "yaws": np.array(yaws),
+            "rests": rests,
+        }
         if self.scattered:
             self._scatter()
 
@@ -138,8 +146,8 @@ class GraspEnv(ManipulationEnv):
             _, point, goal, _ = self._target()
             height = float(rng.uniform(-0.003, 0.03) if rng.random() < 0.5 else rng.uniform(0.0, 0.2))
             aside = np.append(rng.normal(0.0, 0.008 + 0.25 * max(height, 0.0), 2), -height)
-            # now and then turned anyhow: a hand that is always aligned when it is low teaches nothing about how
-            # an object lies, seen from close by
+            # now and then turned anyhow: a hand that is always aligned when it is low teaches nothing about
+            # how an object lies, seen from close by
             spread = 1.0 if rng.random() < 0.3 else min(1.0, 0.1 + 10.0 * max(height, 0.0))
             yaw = float(rng.uniform(-1.0, 1.0) * spread * np.pi / 2)
             tilt = np.append(rng.normal(0.0, 0.03, 2), 0.0)
@@ -156,12 +164,13 @@ class GraspEnv(ManipulationEnv):
 
     # --- judging ------------------------------------------------------------------------------------------
 
-    def _heights(self) -> Array:
-        """How far each object is above where it rested [m], shape (count,)."""
-        return np.asarray(self.data.xpos[self._bodies, 2] - self._rest_height)
+    def _heights(self) -> list[float]:
+        """How far each object is above where it rested [m]."""
+        xpos = self.data.xpos
+        return [float(xpos[b, 2] - rest) for b, rest in zip(self._bodies, self._rest_height, strict=True)]
 
     def watch(self) -> None:
-        for slot, height in enumerate(self._heights().tolist()):
+        for slot, height in enumerate(self._heights()):
             if height > CARRIED and self.gripped(slot):
                 self._carried.add(slot)
             elif slot in self._carried and self._underside(slot) < DOWN_AGAIN:
@@ -174,8 +183,8 @@ class GraspEnv(ManipulationEnv):
         return float(z) - self._objects[slot].support(-up)
 
     def holds(self) -> bool:
-        lifted = np.flatnonzero(self._heights() >= LIFT).tolist()  # any: something may lie on what is held
-        return any(self._still(slot) and self.gripped(slot) for slot in lifted)
+        heights = enumerate(self._heights())  # any of them: something may lie on what is held
+        return any(height >= LIFT and self._still(slot) and self.gripped(slot) for slot, height in heights)
 
     def _still(self, slot: int) -> bool:
         velocity = np.zeros(6)
@@ -185,7 +194,8 @@ class GraspEnv(ManipulationEnv):
         return bool(np.linalg.norm(velocity[3:]) < STILL)
 
     def failure(self) -> str | None:
-        for x, y, z in self.data.xpos[self._bodies].tolist():
+        for body in self._bodies:
+            x, y, z = self.data.xpos[body].tolist()
             if z > -0.05 and abs(x - 0.5) < 0.4 and abs(y) < 0.5:
                 return None
         return "lost"
@@ -195,13 +205,18 @@ class GraspEnv(ManipulationEnv):
         return self.fingers_touch(self._bodies[slot])
 
     def reward_terms(self) -> dict[str, float]:
-        grip, _ = self.grip_pose()
-        distances = np.linalg.norm(self.data.xpos[self._bodies] - grip, axis=1)
-        slot = int(np.argmin(distances))
-        height = float(self._heights()[slot])
+        """Of the object nearest to the fingers; of those that both fingers touch, if there are any."""
+        x, y, z = self.data.site_xpos[self.handles.grip].tolist()
+        distances = []
+        for body in self._bodies:
+            a, b, c = self.data.xpos[body].tolist()
+            distances.append(sqrt((a - x) * (a - x) + (b - y) * (b - y) + (c - z) * (c - z)))
+        gripped = [slot for slot in range(len(distances)) if self.gripped(slot)]
+        slot = min(gripped or range(len(distances)), key=distances.__getitem__)
+        height = self._heights()[slot]
         return {
             "reach": exp(-distances[slot] / 0.1),
-            "grip": float(self.gripped(slot)),
+            "grip": float(slot in gripped),
             "lift": min(max(height / LIFT, 0.0), 1.0),
             "lifted": float(height >= LIFT),
         }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import mujoco
@@ -21,15 +20,14 @@ from robolearn.errors import choose
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """What is kept of an instant until it is observed.
 
     Attributes:
         qpos, qvel: the whole simulation's positions and velocities.
         mocap: positions and quaternions of bodies that a task moves by hand.
         tau: torque sent last, gravity excluded, shape (n,) [N·m].
-        wrench: force and torque at the wrist, the hand's weight included, shape (6,) [N, N·m].
+        sensordata: of the whole model, the force and the torque at the wrist among it [N, N·m].
         state: the task's privileged state; empty unless it is observed.
     """
 
@@ -37,19 +35,19 @@ class Moment:
     qvel: Array
     mocap: tuple[Array, Array]
     tau: Array
-    wrench: Array
+    sensordata: Array
     state: Array
 
     @classmethod
     def of(cls, scene: Scene, state: Array) -> Moment:
         """The present of a scene."""
-        data, force, torque = scene.data, scene.handles.wrist_force, scene.handles.wrist_torque
+        data = scene.data
         return cls(
             data.qpos.copy(),
             data.qvel.copy(),
             (data.mocap_pos.copy(), data.mocap_quat.copy()),
             scene.path.filtered.copy(),
-            np.concatenate([data.sensordata[force : force + 3], data.sensordata[torque : torque + 3]]),
+            data.sensordata.copy(),
             state,
         )
 
@@ -179,13 +177,11 @@ def _reading(
     if item == "gripper":
         (q, other_q), (dq, other_dq) = handles.finger_qpos, handles.finger_dof
         return np.array([moment.qpos[q] + moment.qpos[other_q], moment.qvel[dq] + moment.qvel[other_dq]])
-    if item == "wrench":
-        return np.concatenate(
-            [
-                _blurred(moment.wrench[:3], noise.wrench_noise, rng),
-                _blurred(moment.wrench[3:], 0.1 * noise.wrench_noise, rng),
-            ]
-        )
+    if item == "wrench":  # the hand's weight is in it
+        force = moment.sensordata[handles.wrist_force : handles.wrist_force + 3]
+        torque = moment.sensordata[handles.wrist_torque : handles.wrist_torque + 3]
+        spread = noise.wrench_noise
+        return np.concatenate([_blurred(force, spread, rng), _blurred(torque, 0.1 * spread, rng)])
     return moment.state
 
 

@@ -206,19 +206,22 @@ class PegInsertionEnv(ManipulationEnv):
     @property
     def depth(self) -> float:
         """How deep the tip is in the hole, 0 while it is beside it or above [m]."""
-        x, y, z = self._shift().tolist()
+        return self._depth(self._shift())
+
+    def _depth(self, shift: Array) -> float:
+        x, y, z = shift.tolist()
         return max(z, 0.0) if max(abs(x), abs(y)) < self.geometry.width / 2 else 0.0
 
     def dropped(self) -> bool:
         """Whether the peg has left the pads."""
-        away = self.data.xpos[self._peg] - self.data.site_xpos[self.handles.grip]
-        return float(away @ away) > 0.02**2
+        a, b, c = self.data.xpos[self._peg].tolist()
+        x, y, z = self.data.site_xpos[self.handles.grip].tolist()
+        return (a - x) * (a - x) + (b - y) * (b - y) + (c - z) * (c - z) > 0.02**2
 
     def pressure(self) -> float:
         """How hard peg and hole press on one another now, all contacts' normal forces together [N]."""
         force, total = np.zeros(6), 0.0
-        bodies = self.model.geom_bodyid[self.data.contact.geom].tolist()
-        for contact, pair in enumerate(bodies):
+        for contact, pair in enumerate(self.touching_bodies()):
             if self._peg in pair and self._hole in pair:
                 mujoco.mj_contactForce(self.model, self.data, contact, force)
                 total += float(force[0])
@@ -244,7 +247,7 @@ class PegInsertionEnv(ManipulationEnv):
         askew = sqrt(turn @ turn)
         if self.config.shape == "round":  # it fits at any yaw: only its tilt counts
             askew = acos(min(max(-float(self.data.site_xmat[self._tip, 8]), -1.0), 1.0))
-        depth = self.depth
+        depth = self._depth(shift)
         return {
             "near": exp(-hypot(shift[0], shift[1]) / 0.02),
             "upright": exp(-askew / 0.2),
