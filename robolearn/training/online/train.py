@@ -41,6 +41,7 @@ from robolearn.training.train import Result, choose_best, conclude
 
 PUBLISH, TELL, CHECKPOINT = 3.0, 5.0, 15.0  # how often collectors get the policy, metrics a line, ... [s]
 AHEAD = 2  # plays that a collector holds: one to run, and one so that it never waits
+FIRST = FIRST_TRAINING_SEED // 8  # seeds after a training's first: far from those that data begin with
 SLACK = 4  # whole episodes by which each collector may be ahead of the learner
 
 
@@ -318,7 +319,7 @@ def play_wanted(
     One of `watched` is a whole one in which the policy acts as the bundle would. Of the others some begin
     scattered, and the rest as the curriculum's stage has it.
     """
-    collect, seed = config.collect, FIRST_TRAINING_SEED * (config.seed + 1) + number
+    collect, seed = config.collect, FIRST_TRAINING_SEED * (config.seed + 1) + FIRST + number
     rng = np.random.default_rng([seed, 3])
     alone = acting is not None and number % collect.watched == 0
     scattered = not alone and bool(rng.random() < collect.scattered)
