@@ -233,15 +233,14 @@ def learn(
                 tally.asked = max(tally.asked, held)
             display.say(f"going on at {clock.seconds / 60:.1f} min, with {held} episodes")
         recorder = Recorder(run, scribe, course.steps)
-        unsaved = []  # episodes that no checkpoint knows of yet
+        unsaved: list[Episode] = []  # of a synchronous run: those that no checkpoint knows of yet
         publish, tell, save = Every(PUBLISH), Every(TELL), Every(CHECKPOINT)
-        acting: tuple[int, bytes] | None = (
-            None  # gradient steps of the policy that collects, and itself packed
-        )
+        acting: tuple[int, bytes] | None = None  # who collects: the gradient steps it had taken, and itself
+        most = SLACK * config.collectors * trial.max_steps
         deaths = 0
 
         def keep() -> None:
-            """A checkpoint, and before it the episodes that belong to it."""
+            """Keep a checkpoint, and before it the episodes that belong to it."""
             for episode in unsaved:
                 shelf.add(episode)
             shelf.flush()
@@ -262,10 +261,7 @@ def learn(
                 room = AHEAD * config.collectors - stage.pending
                 if config.synchronous:
                     room = 0 if behind else 1
-                elif (
-                    course.lead(ratio, collect.first, stage.pending)
-                    > SLACK * config.collectors * trial.max_steps
-                ):
+                elif course.lead(ratio, collect.first, stage.pending) > most:
                     room = 0
                 for _ in range(room):
                     stage.submit(play_wanted(config, trial, tally.asked, curriculum, acting))
@@ -275,7 +271,10 @@ def learn(
                 for play, episode in stage.ready(0.0 if behind else 0.2):
                     remember(config, own, episode)
                     note(play, episode, course, display.say)
-                    unsaved.append(episode)
+                    if config.synchronous:
+                        unsaved.append(episode)
+                    else:
+                        shelf.add(episode)
                 for code in stage.deaths[deaths:]:
                     display.say(f"a collector died (exit code {code}): another one does its episodes again")
                     deaths += 1
