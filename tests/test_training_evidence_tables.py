@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ class Place:
         (root / "docs").mkdir()
 
     def add(self, number: int, seed: int, *failed: list[int], first: int = 100_000) -> None:
-        experiment = EXPERIMENTS[number]
+        self.keep(EXPERIMENTS[number], seed, *failed, first=first)
+
+    def keep(self, experiment: Experiment, seed: int, *failed: list[int], first: int = 100_000) -> None:
         trials = []
         for trial, failures in zip(experiment.trials, failed, strict=True):
             won = 200 - len(failures)
@@ -97,6 +99,19 @@ def test_a_part_is_compared_on_the_same_training_seeds_and_scenes(place: Place) 
     row += "`robolearn train grasp --minutes 4 --observe q` | 2026-01-01, commit abc123 |  |"
     assert f"| no camera | 0, 1 | **0.985** (0.985, 0.985) | {row}" in lines
     assert sum(line.startswith("| others |") for line in lines) == 2  # success and manner, not parts
+
+
+def test_parts_of_another_task_are_compared_with_the_whole_of_their_own(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peg = replace(EXPERIMENTS[2], tables=("targets", "parts"))
+    stateless = Experiment("stateless", ("parts",), "peg-insertion", 3.0, (0,), (Trial("no state"),))
+    monkeypatch.setattr(evidence_tables, "EXPERIMENTS", (*EXPERIMENTS[:2], peg, stateless))
+    place.add(0, 0, failed(*range(50)), [])
+    place.add(2, 0, failed(1))
+    place.keep(stateless, 0, failed(1, 2, 3))
+    row = next(line for line in place.write() if line.startswith("| no state |"))
+    assert "| **0.985** (0.985) | -0.010 (lost 2, won 0 of 200) |" in row
 
 
 def test_other_scenes_are_not_compared(place: Place) -> None:

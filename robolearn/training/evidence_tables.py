@@ -34,10 +34,10 @@ figures, with the seeds of every failure, lie under `evidence/`. Each row names 
 on, by its commit or by the folder of its figures, and says so if that code has changed since."""
 
 PARTS = """\
-Every row leaves out one part. The difference is to the first row's policies of the same training seeds, on
-the same scenes; beside it, how many scenes were lost and won by leaving the part out. Its interval, at 95%,
-is over episodes (Agresti and Min, in pairs), not over trainings: two trainings of one kind differ by some
-points, too."""
+The first row of a task leaves out nothing, every other one part. The difference is to the first row's
+policies of the same training seeds, on the same scenes; beside it, how many scenes were lost and won by
+leaving the part out. Its interval, at 95%, is over episodes (Agresti and Min, in pairs), not over trainings:
+two trainings of one kind differ by some points, too."""
 
 FIGURES = (
     ("seconds_to_success", "time to success", "s"),
@@ -159,22 +159,23 @@ def _goal(experiment: Experiment, trial: Trial) -> str:
 
 def _parts(name: str, of: Of) -> list[str]:
     """What becomes of success if a part is left out, in pairs with the same training seed and scene."""
-    whole, *others = _listed(name)
-    seeds = {seed for experiment in others for seed in experiment.seeds} or set(whole.seeds)
-    base = {seed: entry for seed, entry in of(whole).tried(whole.trials[0]).items() if seed in seeds}
     rows = []
-    for experiment in (whole, *others):
-        measured, trial = of(experiment), experiment.trials[0]
-        tried = base if experiment is whole else measured.tried(trial)
-        rows.append(
-            [
-                trial.title,
-                ", ".join(map(str, tried)),
-                _success(list(tried.values()), each=True)[0],
-                *(["", ""] if experiment is whole else _compared(base, tried)),
-                *_origin(measured, trial),
-            ]
-        )
+    for task in dict.fromkeys(experiment.task for experiment in _listed(name)):
+        whole, *others = (experiment for experiment in _listed(name) if experiment.task == task)
+        seeds = {seed for experiment in others for seed in experiment.seeds} or set(whole.seeds)
+        base = {seed: entry for seed, entry in of(whole).tried(whole.trials[0]).items() if seed in seeds}
+        for experiment in (whole, *others):
+            measured, trial = of(experiment), experiment.trials[0]
+            tried = base if experiment is whole else measured.tried(trial)
+            rows.append(
+                [
+                    trial.title,
+                    ", ".join(map(str, tried)),
+                    _success(list(tried.values()), each=True)[0],
+                    *(["", ""] if experiment is whole else _compared(base, tried)),
+                    *_origin(measured, trial),
+                ]
+            )
     titles = ["task", "training seeds", "success", "difference", "over episodes", *ORIGIN]
     return [PARTS, "", *_table(titles, rows)]
 

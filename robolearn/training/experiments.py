@@ -61,7 +61,7 @@ TABLES = {
 }
 """Tables of success in docs/results.md: name and title. One on the manner of moving follows.
 
-The parts are compared with the experiment that comes first among them, which lacks none.
+Parts are compared with the experiment that comes first among those of their task, which lacks none.
 """
 
 _GRASP = (
@@ -69,22 +69,31 @@ _GRASP = (
     Trial("grasp, held-out objects", ("objects=held-out",), 0.90),
 )
 
+_PEG = ("--shape", "trapezoid", "--clearance", "3mm")
+_NO_WRIST = ("--observe", "front", "q", "dq", "tau", "gripper")
+
 
 def _part(name: str, title: str, *words: str) -> Experiment:
     """Grasping in 4 minutes with something changed."""
     return Experiment(f"grasp-{name}", ("parts",), "grasp", 4.0, (0, 1), (Trial(f"grasp, {title}"),), words)
 
 
+def _peg_part(name: str, title: str, *words: str) -> Experiment:
+    """Insertion at 3 mm in 3 minutes with something changed."""
+    trials = (Trial(f"3 mm peg, {title}"),)
+    return Experiment(f"peg-{name}", ("parts",), "peg-insertion", 3.0, (0, 1), trials, (*_PEG, *words))
+
+
 EXPERIMENTS = (
     Experiment("grasp", ("targets", "parts"), "grasp", 4.0, (0, 1, 2, 3, 4), _GRASP),
     Experiment(
         "peg-3mm",
-        ("targets",),
+        ("targets", "parts"),
         "peg-insertion",
         3.0,
         (0, 1, 2, 3, 4),
         (Trial("trapezoid peg, 3 mm", (), 0.95, 0.90),),
-        ("--shape", "trapezoid", "--clearance", "3mm"),
+        _PEG,
         allowed=20.0,
     ),
     Experiment(
@@ -122,5 +131,8 @@ EXPERIMENTS = (
     _part("alone", "the policy is never helped", "--learning.teacher-share", "0"),
     _part("no-state", "no predicted state", "--learning.state-weight", "0"),
     _part("no-average", "weights not averaged", "--learning.average", "0"),
-    _part("no-wrist", "no wrist camera", "--observe", "front", "q", "dq", "tau", "gripper"),
+    _part("no-wrist", "no wrist camera", *_NO_WRIST),
+    _peg_part("whole", "whole episodes only, no scattered starts", "--learning.scattered", "0"),
+    _peg_part("no-state", "no predicted state", "--learning.state-weight", "0"),
+    _peg_part("no-wrist", "no wrist camera", *_NO_WRIST),
 )
