@@ -6,14 +6,24 @@ what it reads before the episode, in single physics steps: a blow of a few milli
     python benchmarks/teachers.py                        # everything, 100 episodes each
     python benchmarks/teachers.py --only peg-insertion --episodes 500 --workers 2 --json
     python benchmarks/teachers.py --only "grasp rich"    # what has all of these words in its name
+    python benchmarks/teachers.py --only grasp --episodes 500 --workers 2 --markdown    # as the manual has it
+
+Every episode is kept as soon as it has ended, in FOLDER by a hash of the code that it depends on: what was
+stopped goes on where it was, and what has been measured is not measured again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import re
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +32,18 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+import robolearn
 from robolearn.data.episode import Episode
 from robolearn.envs.pegs import SHAPES
-from robolearn.training.pool import LocalPool, map_episodes
+from robolearn.training.evidence_code import counts
+from robolearn.training.pool import LocalPool, Pool, map_episodes
 from robolearn.training.rollout import EpisodeSpec
 from robolearn.training.statistics import wilson_interval
 
 OBSERVE = ("q",)
+TAUGHT_BY = ("envs", "hardware", "skills.py", "units.py", "camera.py", "contract.py")
+"""Where the code is that a teacher's success depends on."""
+PACKAGE = Path(robolearn.__file__).parent
 CLEARANCES = ("4mm", "3mm", "2mm", "1mm", "0.5mm", "0.2mm", "0.1mm")
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "grasp, training objects": ("grasp", {}),
@@ -64,8 +79,12 @@ class Options:
     """of the first episode; the others follow"""
     workers: int = 1
     """processes"""
+    folder: Path = Path("runs/teachers")
+    """where episodes are kept"""
     json: bool = False
     """print JSON"""
+    markdown: bool = False
+    """print a table for the manual, with its date and its commit"""
 
 
 def target(case: str) -> float:
@@ -75,42 +94,121 @@ def target(case: str) -> float:
     return 0.9 if case.endswith((" 0.1mm", " 0.2mm")) else 0.99
 
 
-def summary(case: str, episodes: list[Episode], seconds: float) -> dict[str, Any]:
-    outcomes = [episode.outcome for episode in episodes]
-    good = [outcome for outcome in outcomes if outcome.success]
-    peaks = [outcome.peak_force for outcome in outcomes]
+def measured(
+    case: str, seeds: range, folder: Path, pool: Pool, commit: str | None
+) -> Iterator[dict[str, Any]]:
+    """A row for every seed of a case; those that are not kept are run, and kept."""
+    task, changes = CASES[case]
+    file = folder / code_hash(task) / f"{re.sub('[^a-z0-9.]+', '-', case)}.jsonl"
+    known = read(file)
+    missing = [seed for seed in seeds if seed not in known]
+    specs = [EpisodeSpec(task, {**changes, "observe": OBSERVE}, seed) for seed in missing]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as kept:
+        begin = time.perf_counter()
+        for episode in map_episodes(pool, specs):
+            now = time.perf_counter()
+            row = row_of(episode) | {"run_seconds": now - begin}
+            row |= {"measured": time.strftime("%Y-%m-%d"), "commit": commit}
+            print(json.dumps(row), file=kept, flush=True)
+            known[row["seed"]], begin = row, now
+    yield from (known[seed] for seed in seeds)
+
+
+def code_hash(task: str) -> str:
+    """Hash of the code that a task's teacher depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*")):
+        name = path.relative_to(PACKAGE).as_posix()
+        if counts(name, task) and name.startswith(TAUGHT_BY):
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def present_commit() -> str | None:
+    """The commit that the teachers are at, with a plus if they have been changed since."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=PACKAGE, capture_output=True, text=True).stdout.strip()
+
+    commit, changed = git("rev-parse", "--short", "HEAD"), git("status", "--porcelain", "--", *TAUGHT_BY)
+    return f"{commit}{'+' if changed else ''}" if commit else None
+
+
+def read(file: Path) -> dict[int, dict[str, Any]]:
+    """The rows that a file keeps, by seed; a line that was being written when somebody stopped us is none."""
+    rows = {}
+    for line in file.read_text().splitlines() if file.is_file() else ():
+        with contextlib.suppress(ValueError):
+            row = json.loads(line)
+            rows[row["seed"]] = row
+    return rows
+
+
+def row_of(episode: Episode) -> dict[str, Any]:
+    """What is kept of an episode."""
+    outcome = episode.outcome
+    names = ("success", "reason", "seconds", "peak_force", "drops", "jams", "altered_ticks", "ticks")
+    return {"seed": episode.seed, **{name: getattr(outcome, name) for name in names}}
+
+
+def summary(case: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    good = [row for row in rows if row["success"]]
+    peaks = [row["peak_force"] for row in rows]
     return {
         "case": case,
-        "episodes": len(outcomes),
-        "success": len(good) / len(outcomes),
-        "interval": wilson_interval(len(good), len(outcomes)),
+        "episodes": len(rows),
+        "success": len(good) / len(rows),
+        "interval": wilson_interval(len(good), len(rows)),
         "target": target(case),
-        "seconds": float(np.mean([outcome.seconds for outcome in good])) if good else None,
+        "seconds": float(np.mean([row["seconds"] for row in good])) if good else None,
         "peak_force": {"median": float(np.median(peaks)), "most": max(peaks)},
-        "drops": sum(o.drops or 0 for o in outcomes),
-        "jams": sum(o.jams or 0 for o in outcomes),
-        "altered_ticks": sum(o.altered_ticks or 0 for o in outcomes) / sum(o.ticks for o in outcomes),
-        "failures": {
-            episode.seed: episode.outcome.reason for episode in episodes if not episode.outcome.success
-        },
-        "run_seconds": seconds,
+        "drops": sum(row["drops"] or 0 for row in rows),
+        "jams": sum(row["jams"] or 0 for row in rows),
+        "altered_ticks": sum(row["altered_ticks"] or 0 for row in rows) / sum(row["ticks"] for row in rows),
+        "failures": {row["seed"]: row["reason"] for row in rows if not row["success"]},
+        "run_seconds": sum(row["run_seconds"] for row in rows),
+        "measured": sorted({row["measured"] for row in rows}),
+        "commits": sorted({row["commit"] or "no commit" for row in rows}),
     }
+
+
+def in_markdown(rows: list[dict[str, Any]], options: Options) -> str:
+    """The table as the manual has it."""
+    seeds = f"seeds {options.seed} to {options.seed + options.episodes - 1}"
+    titles = ["", f"success, {seeds}", "95% interval", "time", "peak wrist force, median and largest"]
+    lines = [[*titles, "drops", "jams"], ["---"] * (len(titles) + 2)]
+    for row in rows:
+        low, high = row["interval"]
+        force, took = row["peak_force"], row["seconds"]
+        cells = [row["case"], f"{row['success']:.3f}", f"{low:.3f} to {high:.3f}"]
+        cells += [f"{took:.1f} s" if took else "", f"{force['median']:.0f}, {force['most']:.0f} N"]
+        lines.append([*cells, str(row["drops"]), str(row["jams"])])
+    days = sorted({day for row in rows for day in row["measured"]})
+    commits = sorted({commit for row in rows for commit in row["commits"]})
+    command = f"python benchmarks/teachers.py --only {json.dumps(options.only)} --episodes {options.episodes}"
+    table = [f"| {' | '.join(cells)} |" for cells in lines]
+    when = f"Measured on {' and '.join(days)}, commit {' and '.join(commits)}."
+    return "\n".join([*table, "", f"    {command} --markdown", "", when])
 
 
 def main(options: Options) -> None:
     words = options.only.replace(",", " ").split()
-    cases = {name: case for name, case in CASES.items() if set(words) <= set(name.replace(",", " ").split())}
+    cases = [name for name in CASES if set(words) <= set(name.replace(",", " ").split())]
     if not cases:
         sys.exit(f"no case has all of the words {options.only!r}; the cases are:\n  " + "\n  ".join(CASES))
-    rows = []
+    seeds, commit = range(options.seed, options.seed + options.episodes), present_commit()
     with LocalPool(options.workers) as pool:
-        for name, (task, changes) in track(cases.items(), "teaching", console=Console(stderr=True)):
-            begin = time.perf_counter()
-            seeds = range(options.seed, options.seed + options.episodes)
-            specs = [EpisodeSpec(task, {**changes, "observe": OBSERVE}, seed) for seed in seeds]
-            rows.append(summary(name, list(map_episodes(pool, specs)), time.perf_counter() - begin))
+        rows = [
+            summary(case, list(measured(case, seeds, options.folder, pool, commit)))
+            for case in track(cases, "teaching", console=Console(stderr=True))
+        ]
     if options.json:
-        print(json.dumps({"options": asdict(options), "cases": rows}, indent=2))
+        told = {**asdict(options), "folder": str(options.folder)}
+        print(json.dumps({"options": told, "cases": rows}, indent=2))
+        return
+    if options.markdown:
+        print(in_markdown(rows, options))
         return
     table = Table(box=None, title=f"teachers, {options.episodes} episodes each from seed {options.seed}")
     columns = ("case", "success", "95% interval", "target", "time", "peak force", "drops", "jams", "altered")
