@@ -13,8 +13,9 @@ from robolearn.data.episode import Episode
 from robolearn.hardware.realities import load_reality
 from robolearn.hardware.station import load_station
 from robolearn.improving.course import Course, LoopConfig
-from robolearn.improving.gate import GateConfig
+from robolearn.improving.gate_config import GateConfig
 from robolearn.improving.gate_record import Check, GateRecord
+from robolearn.improving.gate_suite import read_suite, suite_hash
 from robolearn.improving.loop import improve
 from robolearn.improving.manner import Manner
 from robolearn.improving.registry import now
@@ -90,6 +91,7 @@ def gate_saying(verdict: Callable[[Bundle], str], asked: list[Any] | None = None
             given = {"new": new.weights_hash, "incumbent": incumbent.weights_hash, "config": config}
             asked.append({**given, **rest})
         said = verdict(new)
+        suited = None if rest["suite"] is None else suite_hash(read_suite(rest["suite"]))
         return GateRecord(
             bundle=new.weights_hash,
             contract=new.contract.hash,
@@ -98,7 +100,7 @@ def gate_saying(verdict: Callable[[Bundle], str], asked: list[Any] | None = None
             incumbent=incumbent.weights_hash,
             data=None,
             code={},
-            config={},
+            config={"changes": {}, "suite": suited, **vars(config)},
             checks=(Check("success", said, True, f"it is {said}"),),
             at=now(),
         )

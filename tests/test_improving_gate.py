@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +15,15 @@ from robolearn.data.store.store import Store
 from robolearn.envs.tasks import make
 from robolearn.errors import InputError
 from robolearn.hardware.station import load_station
-from robolearn.improving import battery, gate_logs
+from robolearn.improving import battery, gate, gate_command, gate_logs
 from robolearn.improving.battery import Rehearsal
 from robolearn.improving.battery_check import battery_check
 from robolearn.improving.battery_scenarios import FAULTS, PERTURBATIONS
-from robolearn.improving.gate import GateConfig, run_gate
-from robolearn.improving.gate_record import GateRecord
+from robolearn.improving.gate import run_gate
+from robolearn.improving.gate_config import GateConfig
+from robolearn.improving.gate_record import Check, GateRecord
 from robolearn.improving.gate_simulation import contract_check, limiter_check, same_task, success_check
-from robolearn.improving.gate_suite import read_suite
+from robolearn.improving.gate_suite import read_suite, suite_hash
 from robolearn.improving.registry import Registry
 from robolearn.policies.bundle import Bundle, load_bundle, save_bundle
 from robolearn.policies.evaluation.behaviour import BehaviourConfig, fit_behaviour
@@ -319,22 +321,11 @@ def test_the_gate_judges_everything_and_keeps_hashes_of_all_of_it(
     suite = tmp_path / "suite.yaml"
     suite.write_text(f"- {{name: as before, bundle: {shelf / 'gentle'}, seed: 0, episodes: 1}}\n")
     place = tmp_path / "registry"
-    registry = Registry.create(place)
+    lax = GateConfig(episodes=2, rehearsals=1, updates=20, margin=1.0, suite_margin=1.0, unsupported=1.0)
+    registry = Registry.create(place, lax)
     registry.promote(registry.add(shelf / "gentle"), override="Ada", reason="the first one")
     words = ["gate", str(shelf / "gentle"), "--against", str(shelf / "gentle"), "--registry", str(place)]
-    words += ["--data", str(store), "--suite", str(suite), "--episodes", "2", "--rehearsals", "1"]
-    words += [
-        "--updates",
-        "20",
-        "--margin",
-        "1",
-        "--suite-margin",
-        "1",
-        "--workers",
-        "1",
-        "--unsupported",
-        "1",
-    ]
+    words += ["--data", str(store), "--suite", str(suite), "--workers", "1"]  # as strict as the registry asks
     assert cli.main(words) == 0
     out = capsys.readouterr()
     assert "gentle" not in out.out
@@ -357,9 +348,52 @@ def test_the_gate_judges_everything_and_keeps_hashes_of_all_of_it(
     with Store.open(store) as opened:
         assert record.data == gate_logs.data_hash(opened.episodes())
     assert len(record.code["sources"]) == 64
+    assert record.config["first_seed"] == lax.first_seed(name, name)
+    assert record.config["suite"] == suite_hash(read_suite(suite))
+    assert {key: record.config[key] for key in vars(lax)} == vars(lax)
     page = (place / "gates" / f"{record.hash}.html").read_text()
     for words_there in (record.hash, name, "request is no number", "approach", "passed"):
         assert words_there in page
+
+
+@pytest.mark.parametrize("which", ["new", "old"])
+def test_a_bundle_that_is_altered_while_it_is_judged_is_given_no_verdict(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    """The episodes are run by processes that read the files again."""
+    for name in ("new", "old"):
+        shutil.copytree(shelf / name, tmp_path / name)
+
+    def swapped(*words: Any) -> Any:
+        shutil.rmtree(tmp_path / which)
+        shutil.copytree(shelf / "gentle", tmp_path / which)
+        return table([True, True]), table([True, True])
+
+    monkeypatch.setattr(gate, "evaluate_both", swapped)
+    monkeypatch.setattr(gate, "run_battery", lambda *words: [])
+    monkeypatch.setattr(gate, "battery_check", lambda *words: Check("safety battery", "passed", True, "-"))
+    with pytest.raises(InputError, match=f"{which} was altered while it was judged"):
+        run_gate(*bundles(tmp_path, "new", "old"), QUICK)
+
+
+def test_with_a_registry_its_own_copies_are_judged(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged: list[Any] = []
+
+    def look(new: Bundle, incumbent: Bundle, config: GateConfig, **rest: Any) -> GateRecord:
+        judged.extend([new.path, incumbent.path, config])
+        raise InputError("seen enough")
+
+    monkeypatch.setattr(gate_command, "run_gate", look)
+    place = tmp_path / "registry"
+    words = ["gate", str(shelf / "new"), "--against", str(shelf / "old"), "--registry", str(place)]
+    assert cli.main([*words, "--margin", "1", "--set", "randomisation=rich"]) == 2
+    names = [load_bundle(shelf / name).weights_hash for name in ("new", "old")]
+    assert judged == [*(place / "bundles" / name for name in names), GateConfig(margin=1.0)]
+    said = capsys.readouterr().err
+    assert "it will not promote" in said
+    assert "the task was changed (randomisation), margin is 1.0, above 0.05" in said
 
 
 def test_without_logs_or_incumbent_the_gate_stays_shut_and_says_what_is_missing(

@@ -21,6 +21,7 @@ from robolearn.hardware.station import load_station
 from robolearn.improving import candidate
 from robolearn.improving import loop as module
 from robolearn.improving.course import Course, read_state
+from robolearn.improving.gate_suite import read_suite, suite_hash
 from robolearn.improving.registry import Registry
 from robolearn.policies.bundle import Bundle, load_bundle
 from robolearn.training.seeds import FIRST_TRAINING_SEED
@@ -176,8 +177,24 @@ def test_a_candidate_that_fails_the_gate_leaves_the_policy_where_it_is(
     assert end["evaluate"]["policy"] == second["learn"]["candidate"]
     assert [entry["incumbent"] for entry in asked] == [start.weights_hash] * 2
     assert asked[0]["data"] == tmp_path / "loop" / "store"
-    assert [entry["config"].seed for entry in asked] == [110_000, 120_000]
+    assert [entry["config"] for entry in asked] == [small_config(start).gate] * 2
     assert any("success failed" in line and "stays" in line for line in said)
+
+
+def test_a_loop_takes_a_regression_suite_to_every_gate(
+    start: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(module, "run_gate", gate_saying(lambda bundle: "passed", asked))
+    file, folder = tmp_path / "suite.yaml", tmp_path / "loop"
+    file.write_text(f"- {{name: as ever, bundle: {start.path}, seed: 0, episodes: 1}}\n")
+    config = small_config(start, evaluate=0, suite=str(file), suite_sha256=suite_hash(read_suite(file)))
+    run(folder, start, config, iterations=1)
+    assert [entry["suite"] for entry in asked] == [file]
+    assert Registry(folder / "registry").suite == config.suite_sha256
+    file.write_text(f"- {{name: as ever, bundle: {start.path}, seed: 1, episodes: 1}}\n")
+    with pytest.raises(InputError, match="has changed"):
+        run(folder, start, config, iterations=2)
 
 
 def test_prior_episodes_are_of_the_training_simulator_as_it_is(

@@ -7,7 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from small_policies import CHANGES, TASK, save_small, small_contract, small_netw
 from robolearn import cli
 from robolearn.errors import InputError
 from robolearn.hardware.monitor.promoted import PromotedBundles
+from robolearn.improving.gate_config import CLEAR, GateConfig, shortfalls
 from robolearn.improving.gate_record import Check, GateRecord, code_version
 from robolearn.improving.registry import Registry, now
 from robolearn.policies.bundle import load_bundle, save_bundle
+from robolearn.training.seeds import FIRST_TRAINING_SEED
 
 ARM = "panda"
 GOOD = Check("success", "passed", True, "0.9 against 0.5")
@@ -54,7 +56,7 @@ def record(bundle: str, incumbent: str | None, *found: Check, **changes: Any) ->
         "incumbent": incumbent,
         "data": None,
         "code": code_version(),
-        "config": {},
+        "config": {"changes": {}, "suite": None, **asdict(GateConfig())},
         "checks": found or (GOOD,),
         "at": now(),
     }
@@ -171,6 +173,73 @@ def test_a_gate_promotes_once(registry: Registry, shelf: Path) -> None:
     registry.rollback()
     with pytest.raises(InputError, match="promoted it once before"):
         registry.promote(b)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"margin": 1.0}, "margin is 1.0, above 0.05"),
+        ({"limiter": 1.0}, "limiter is 1.0, above 0.05"),
+        ({"unsupported": 1.0}, "unsupported is 1.0, above 0.2"),
+        ({"suite_margin": 0.5}, "suite_margin is 0.5, above 0.1"),
+        ({"episodes": 1}, "episodes is 1, not 200"),
+        ({"episodes": 240}, "episodes is 240, not 200"),  # one could go on until it opens
+        ({"rehearsals": 1}, "rehearsals is 1, not 3"),
+        ({"updates": 1}, "updates is 1, not 4000"),
+        ({"logged": 10}, "logged is 10, not 500"),
+        ({"seed": 7}, "seed is 7, not 100000"),
+        ({"station": "other"}, "station is other, not sim"),
+        ({"changes": {"clearance": 0.003}}, r"the task was changed \(clearance\)"),
+    ],
+)
+def test_a_laxer_gate_than_the_registry_asks_for_promotes_nothing(
+    registry: Registry, shelf: Path, changes: dict[str, Any], words: str
+) -> None:
+    a, b, _ = filled(registry, shelf)
+    registry.promote(a, override="Ada", reason="first")
+    lax = record(b, a)
+    registry.keep(replace(lax, config=lax.config | changes))
+    with pytest.raises(InputError, match=f"not of the gate that this registry asks for: {words}"):
+        registry.promote(b)
+    assert registry.incumbent(TASK, ARM) == a
+    registry.promote(b, override="Ada", reason="I know what I do")
+
+
+def test_a_registry_keeps_what_it_asks_of_a_gate_from_its_beginning(tmp_path: Path, shelf: Path) -> None:
+    asked = GateConfig(episodes=400, margin=0.03)
+    registry = Registry.create(tmp_path / "registry", asked, "f" * 64)
+    assert (registry.gate, registry.suite) == (asked, "f" * 64)
+    again = Registry.create(tmp_path / "registry", GateConfig(margin=1.0))
+    assert (again.gate, again.suite) == (asked, "f" * 64)
+    a, b, _ = filled(registry, shelf)
+    registry.promote(a, override="Ada", reason="first")
+    one = record(b, a)
+    registry.keep(one)
+    registry.keep(replace(one, config=one.config | {"episodes": 400, "margin": 0.02, "suite": "0" * 64}))
+    with pytest.raises(InputError) as caught:
+        registry.promote(b)
+    assert "episodes is 200, not 400, margin is 0.05, above 0.03" in str(caught.value)
+    assert "the registry's regression suite was not used" in str(caught.value)
+    registry.keep(replace(one, config=one.config | {"episodes": 400, "margin": 0.02, "suite": "f" * 64}))
+    assert registry.promote(b).gate is not None
+    (tmp_path / "registry" / "gate.json").write_text('{"episodes": 1}')
+    with pytest.raises(InputError, match=r"gate.json lacks"):
+        Registry(tmp_path / "registry")
+
+
+def test_which_episodes_a_gate_tries_follows_from_the_policies() -> None:
+    config = GateConfig()
+    pairs = [("a" * 64, "b" * 64), ("a" * 64, "c" * 64), ("d" * 64, "b" * 64), ("a" * 64, None)]
+    seeds = [config.first_seed(*pair) for pair in pairs]
+    assert seeds == [config.first_seed(*pair) for pair in pairs]
+    assert len(set(seeds)) == 4
+    many = [config.first_seed(f"{i:064x}", "b" * 64) for i in range(2000)]
+    assert min(many) >= config.seed + CLEAR
+    assert max(many) + config.episodes <= FIRST_TRAINING_SEED
+    assert len(set(many)) > 1990
+    assert shortfalls(asdict(config), config, None) == []
+    with pytest.raises(InputError, match="seeds 999990 to 1000189 are not all held out"):
+        GateConfig(seed=989_990)
 
 
 def test_each_task_has_its_own_and_which_is_meant_must_be_said(
@@ -360,6 +429,17 @@ def test_the_command_adds_promotes_shows_and_rolls_back(
     shown = capsys.readouterr().out
     for words_there in (names[1], "promoted  no", "passed against", "it shook"):
         assert words_there in shown
+
+
+def test_a_registry_is_made_with_a_gate_by_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["registry", "create", "--registry", str(tmp_path / "registry")]
+    assert cli.main([*words, "--episodes", "400", "--margin", "0.02"]) == 0
+    assert '"episodes": 400' in capsys.readouterr().out
+    assert Registry(tmp_path / "registry").gate == GateConfig(episodes=400, margin=0.02)
+    assert cli.main(words) == 2
+    assert "is a registry already" in capsys.readouterr().err
 
 
 def test_an_empty_registry_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ from typing import IO, Any
 from robolearn import checks
 from robolearn.errors import InputError
 from robolearn.files import flush_directory, replacing
-from robolearn.improving.gate import GateConfig
+from robolearn.improving.gate_config import GateConfig
 from robolearn.policies.offline.config import OfflineConfig
 
 FORMAT = "robolearn-improvement"
@@ -62,6 +62,8 @@ class LoopConfig:
         offline: what all methods share.
         own: the method's own settings.
         gate: how strict it is.
+        suite: file of the regression suite that the gate uses, too; None: there is none.
+        suite_sha256: hash of what it asks (`suite_hash`).
 
     Raises:
         InputError: a value that cannot be.
@@ -86,6 +88,8 @@ class LoopConfig:
     offline: OfflineConfig
     own: Any
     gate: GateConfig
+    suite: str | None = None
+    suite_sha256: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("episodes", "steps"):

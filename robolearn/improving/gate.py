@@ -8,7 +8,6 @@ answer for it in the registry. Only the regression suite may be left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from robolearn.errors import InputError
 from robolearn.hardware.station import Station, load_station
 from robolearn.improving.battery import Rehearsal, run_battery
 from robolearn.improving.battery_check import battery_check
+from robolearn.improving.gate_config import GateConfig
 from robolearn.improving.gate_logs import chosen, data_hash, logs_checks, not_judged
 from robolearn.improving.gate_record import Check, GateRecord, code_version
 from robolearn.improving.gate_simulation import (
@@ -27,57 +27,15 @@ from robolearn.improving.gate_simulation import (
     limiter_check,
     success_check,
 )
-from robolearn.improving.gate_suite import read_suite, regression_check
-from robolearn.improving.registry import now
-from robolearn.policies.bundle import Bundle
+from robolearn.improving.gate_suite import read_suite, regression_check, standards, suite_hash
+from robolearn.improving.registry import identity, now
+from robolearn.policies.bundle import Bundle, load_bundle
 from robolearn.policies.evaluation.fqe import FQEConfig
 from robolearn.training.configuration import read_changes
-from robolearn.training.seeds import FIRST_SEED, evaluation_seeds
 
 NO_INCUMBENT = "there is no incumbent to compare with: the first policy of a task is a person's decision"
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class GateConfig:
-    """How strict the gate is.
-
-    Attributes:
-        episodes: on which candidate and incumbent are compared, the same for both.
-        seed: of the first of them.
-        margin: by how much the candidate's success may be lower, at 95 %, a test of non-inferiority.
-        limiter: share of ticks in which the limiter may alter the candidate's requests, if the incumbent's
-            is not larger.
-        rehearsals: episodes of each perturbation in the safety battery.
-        suite_margin: as margin, in each case of the regression suite.
-        unsupported: share of the candidate's actions that the logs may leave unsupported, if the incumbent's
-            is not larger.
-        logged: newest episodes of the store that are used.
-        updates: gradient steps of fitted Q evaluation.
-        station: a simulated one, where the safety battery takes place.
-
-    Raises:
-        InputError: a value out of its range.
-    """
-
-    episodes: int = 200
-    seed: int = FIRST_SEED
-    margin: float = 0.05
-    limiter: float = 0.05
-    rehearsals: int = 3
-    suite_margin: float = 0.1
-    unsupported: float = 0.2
-    logged: int = 500
-    updates: int = 4000
-    station: str = "sim"
-
-    def __post_init__(self) -> None:
-        evaluation_seeds(self.seed, self.episodes)
-        for name in ("rehearsals", "logged", "updates"):
-            checks.whole(name, getattr(self, name), 1)
-        for name in ("margin", "limiter", "suite_margin", "unsupported"):
-            checks.share(name, getattr(self, name))
 
 
 def run_gate(
@@ -104,7 +62,8 @@ def run_gate(
         say: is told how far it is.
 
     Raises:
-        InputError: changes that do not fit the task, no such store, suite or station.
+        InputError: changes that do not fit the task, no such store, suite or station, or a bundle was altered
+            while it was judged.
     """
     assert new.path is not None
     changes = read_changes(new.task, changes or {})
@@ -112,6 +71,9 @@ def run_gate(
     if not station.simulated:
         raise InputError(f"station {config.station!r} is no simulated one: the battery needs one that is")
     cases = None if suite is None else read_suite(suite)
+    standards(cases or [], new.task)
+    suited = None if cases is None else suite_hash(cases)
+    first = config.first_seed(new.weights_hash, None if incumbent is None else incumbent.weights_hash)
     store = None if data is None else Store.open(data)
     try:
         found = [contract_check(new, incumbent, station)]
@@ -120,9 +82,9 @@ def run_gate(
             names = ("success", "limiter", "safety battery", "off-policy value", "unsupported actions")
             found += [Check(name, "not judged", True, "the contract does not fit") for name in names]
         elif incumbent is None:
-            found += _alone(new, station, config, say)
+            found += _alone(new, station, config, first, say)
         else:
-            found += _against(new, incumbent, station, config, changes, workers, say)
+            found += _against(new, incumbent, station, config, first, changes, workers, say)
             if store is None:
                 found += not_judged("no logged episodes are given: --data STORE")
             else:
@@ -140,6 +102,12 @@ def run_gate(
     finally:
         if store is not None:
             store.close()
+    for bundle in (new, incumbent):
+        if bundle is not None:
+            _check_unaltered(bundle)
+    if cases is not None and suite_hash(cases) != suited:
+        raise InputError(f"a policy that {suite} names was altered while the gate was at work: begin anew")
+    judged_by = {"changes": changes, "suite": suited, "first_seed": first, **vars(config)}
     return GateRecord(
         bundle=new.weights_hash,
         contract=new.contract.hash,
@@ -148,7 +116,7 @@ def run_gate(
         incumbent=None if incumbent is None else incumbent.weights_hash,
         data=used,
         code=code_version(),
-        config=checks.json_like("config", {"changes": changes, **vars(config)}),
+        config=checks.json_like("config", judged_by),
         checks=tuple(found),
         at=now(),
     )
@@ -159,6 +127,7 @@ def _against(
     incumbent: Bundle,
     station: Station,
     config: GateConfig,
+    first: int,
     changes: Mapping[str, Any],
     workers: int | None,
     say: Say,
@@ -172,8 +141,8 @@ def _against(
         if done % max(config.episodes // 4, 1) == 0:
             say(f"success: {done} of {2 * config.episodes} episodes")
 
-    tables = evaluate_both(new, incumbent, config.episodes, config.seed, changes, workers, count)
-    rehearsals = [_battery(bundle, station, config, say) for bundle in (new, incumbent)]
+    tables = evaluate_both(new, incumbent, config.episodes, first, changes, workers, count)
+    rehearsals = [_battery(bundle, station, config, first, say) for bundle in (new, incumbent)]
     return [
         success_check(tables, config.margin),
         limiter_check(tables, config.limiter),
@@ -181,9 +150,9 @@ def _against(
     ]
 
 
-def _alone(new: Bundle, station: Station, config: GateConfig, say: Say) -> list[Check]:
+def _alone(new: Bundle, station: Station, config: GateConfig, first: int, say: Say) -> list[Check]:
     """What can be said of a candidate without an incumbent: whether the arm stays safe."""
-    rehearsals = _battery(new, station, config, say)
+    rehearsals = _battery(new, station, config, first, say)
     names = ("success", "limiter", "off-policy value", "unsupported actions")
     return [
         battery_check(rehearsals, rehearsals),
@@ -191,6 +160,14 @@ def _alone(new: Bundle, station: Station, config: GateConfig, say: Say) -> list[
     ]
 
 
-def _battery(bundle: Bundle, station: Station, config: GateConfig, say: Say) -> list[Rehearsal]:
+def _battery(bundle: Bundle, station: Station, config: GateConfig, first: int, say: Say) -> list[Rehearsal]:
     say(f"safety battery of {bundle.weights_hash[:12]}")
-    return run_battery(bundle, station, range(config.seed, config.seed + config.rehearsals))
+    return run_battery(bundle, station, range(first, first + config.rehearsals))
+
+
+def _check_unaltered(bundle: Bundle) -> None:
+    """Refuse a verdict on other files than those whose hash it would carry: workers read them anew."""
+    assert bundle.path is not None
+    there = load_bundle(bundle.path)
+    if (there.weights_hash, identity(there)) != (bundle.weights_hash, identity(bundle)):
+        raise InputError(f"bundle {bundle.path} was altered while it was judged: nothing can be said of it")

@@ -13,9 +13,11 @@ from rich.table import Table
 
 from robolearn.errors import InputError
 from robolearn.files import check_writable, replacing
-from robolearn.improving.gate import GateConfig, run_gate
+from robolearn.improving.gate import run_gate
+from robolearn.improving.gate_config import GateConfig, shortfalls
 from robolearn.improving.gate_page import write_page
 from robolearn.improving.gate_record import GateRecord
+from robolearn.improving.gate_suite import read_suite, suite_hash
 from robolearn.improving.registry import Registry, short
 from robolearn.policies.bundle import Bundle, load_bundle
 from robolearn.training.configuration import parse_changes
@@ -49,7 +51,7 @@ def run_gate_command(
 
     Args:
         new: the candidate: a bundle's directory, a training run's directory, or a shipped bundle's name.
-        config: how strict.
+        config: how strict; with a registry, as strict as that asks unless something is said.
         against: the incumbent, likewise; what the registry has promoted for task and arm if not given.
         data: store of logged episodes.
         registry: directory of a registry: both policies, the record and its page go there.
@@ -59,19 +61,27 @@ def run_gate_command(
         out: folder for the record (JSON) and its page.
         json: print the record as JSON.
     """
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
     candidate = load_bundle(new)
     shelf = None if registry is None else Registry.create(registry)
     incumbent = _incumbent(candidate, against, shelf)
     parsed = parse_changes(candidate.task, [word for group in changes for word in group])
     if out is not None:
         check_writable(out)
+    gaps: list[str] = []
     if shelf is not None:
-        for bundle in (candidate, incumbent):
-            if bundle is not None and bundle.path is not None:
-                shelf.add(bundle.path)
-
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+        candidate = _shelved(candidate, shelf)
+        incumbent = None if incumbent is None else _shelved(incumbent, shelf)
+        if config == GateConfig():
+            config = shelf.gate
+        suited = None if suite is None else suite_hash(read_suite(suite))
+        judged_by = {"changes": parsed, "suite": suited, **vars(config)}
+        gaps = shortfalls(judged_by, shelf.gate, shelf.suite)
+        if gaps:
+            say(f"note     whatever it says, it will not promote in {registry}: {', '.join(gaps)}")
 
     record = run_gate(
         candidate,
@@ -99,7 +109,7 @@ def run_gate_command(
         say(f"record   {file}\npage     {file.with_suffix('.html')}")
     if shelf is None and out is None:
         say("kept     nothing: --registry DIR or --out DIR keeps the record and a page")
-    elif record.passed and shelf is not None:
+    elif record.passed and shelf is not None and not gaps:
         say(f"promote  robolearn registry promote {short(record.bundle)} --registry {registry}")
     return 0 if record.passed else 1
 
@@ -117,6 +127,12 @@ def show(record: GateRecord) -> None:
     word = "[green]passed[/]" if record.passed else "[red]not passed[/]"
     against = f"against {short(record.incumbent)}" if record.incumbent else "without an incumbent"
     console.print(f"{record.task} at {record.arm}: {short(record.bundle)} {against}: [bold]{word}[/]")
+
+
+def _shelved(bundle: Bundle, registry: Registry) -> Bundle:
+    """The registry's copy of a bundle, which nobody alters while it is judged."""
+    assert bundle.path is not None
+    return registry.load(registry.add(bundle.path))
 
 
 def _incumbent(candidate: Bundle, against: str, registry: Registry | None) -> Bundle | None:

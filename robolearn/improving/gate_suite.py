@@ -1,9 +1,15 @@
-"""The regression suite: episodes of earlier tasks that a policy must still master, listed in a file."""
+"""The regression suite: episodes of earlier tasks that a policy must still master, listed in a file.
+
+A bundle acts in one task. So its earlier tasks are earlier forms of that one: other clearances, objects,
+lengths, randomisation.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +74,30 @@ def read_suite(path: Path) -> list[Case]:
     return cases
 
 
+def suite_hash(cases: Sequence[Case]) -> str:
+    """Hash of what a suite asks: its cases, with the weights that set the standard in the place of names.
+
+    Raises:
+        InputError: a case's policy cannot be used.
+    """
+    asked = [{**asdict(case), "bundle": load_bundle(case.bundle).weights_hash} for case in cases]
+    text = json.dumps(checks.json_like("the suite", asked), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def standards(cases: Sequence[Case], task: str) -> list[Bundle]:
+    """The policies that set the standard, in the order of the cases.
+
+    Raises:
+        InputError: one cannot be used, or is for another task.
+    """
+    found = [load_bundle(case.bundle) for case in cases]
+    for case, standard in zip(cases, found, strict=True):
+        if standard.task != task:
+            raise InputError(f"case {case.name!r} is about {standard.task}; the candidate does {task}")
+    return found
+
+
 def regression_check(
     new: Bundle,
     cases: Sequence[Case],
@@ -81,10 +111,7 @@ def regression_check(
         InputError: a case's policy cannot be used, or is for another task.
     """
     found: list[Check] = []
-    for case in cases:
-        standard = load_bundle(case.bundle)
-        if standard.task != new.task:
-            raise InputError(f"case {case.name!r} is about {standard.task}; the candidate does {new.task}")
+    for case, standard in zip(cases, standards(cases, new.task), strict=True):
         tables = evaluate_both(new, standard, case.episodes, case.seed, case.set, workers, progress)
         found.append(success_check(tables, margin, case.name, "the earlier policy"))
     failed = [check for check in found if check.verdict == "failed"]

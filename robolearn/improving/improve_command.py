@@ -19,7 +19,8 @@ from robolearn.errors import InputError, choose
 from robolearn.hardware.realities import load_reality
 from robolearn.hardware.station import load_station
 from robolearn.improving.course import Course, LoopConfig
-from robolearn.improving.gate import GateConfig
+from robolearn.improving.gate_config import GateConfig
+from robolearn.improving.gate_suite import read_suite, suite_hash
 from robolearn.improving.loop import improve
 from robolearn.improving.manner import Manner, Tell
 from robolearn.improving.page import CONTROL, PAGE, summary
@@ -53,6 +54,7 @@ class ImproveOptions:
         prior: episodes of the training simulator's teacher that are learned from, too.
         prior_store: a store of such episodes in their place.
         station: a simulated one.
+        suite: YAML file of a regression suite that every candidate has to pass, too.
         method: of offline learning; docs/offline-rl.md says how to choose.
         steps: gradient steps in an iteration.
         seed: of everything random.
@@ -73,6 +75,7 @@ class ImproveOptions:
     prior: int = 200
     prior_store: Path | None = None
     station: str = "sim"
+    suite: Path | None = None
     method: str = "iql"
     steps: int = 5000
     seed: int = 0
@@ -144,7 +147,7 @@ def config_of(
     """What decides what the loop does.
 
     Raises:
-        InputError: no such station or reality, or a value that cannot be.
+        InputError: no such station, reality or suite, or a value that cannot be.
     """
     reality = load_reality(options.reality, load_station(options.station).arm) if options.reality else None
     store = options.prior_store
@@ -168,6 +171,8 @@ def config_of(
         offline=offline,
         own=own,
         gate=gate,
+        suite=None if options.suite is None else str(options.suite.resolve()),
+        suite_sha256=None if options.suite is None else suite_hash(read_suite(options.suite)),
     )
 
 

@@ -39,6 +39,7 @@ from robolearn.improving.deploying import deploy, sessions_of
 from robolearn.improving.gate import run_gate
 from robolearn.improving.gate_page import write_page as write_gate_page
 from robolearn.improving.gate_record import GateRecord
+from robolearn.improving.gate_suite import read_suite, standards, suite_hash
 from robolearn.improving.manner import Manner
 from robolearn.improving.page import write_page
 from robolearn.improving.registry import Registry, short
@@ -48,9 +49,6 @@ from robolearn.training.seeds import FIRST_SEED, FIRST_TRAINING_SEED, evaluation
 
 MOST_LOOPS = 1000
 """Seeds of a loop's own: 1 000 000 for each, above those of trainings."""
-
-GATE_SEEDS = 10_000
-"""From one iteration's gate to the next; the first is so far from the held-out episodes of evaluations."""
 
 MOST_ITERATIONS = 1000
 """Seeds of a loop's trainings: so many for each loop."""
@@ -93,7 +91,9 @@ class _Loop:
         self.course, self.config, self.manner = course, course.config, manner
         folder = course.folder
         assert start.path is not None
-        self.registry = Registry.create(folder / "registry")
+        self.suite = _suite(self.config)
+        self.gate_config = replace(self.config.gate, station=self.config.station)
+        self.registry = Registry.create(folder / "registry", self.gate_config, self.config.suite_sha256)
         self.registry.add(start.path)
         if not self.registry.history:
             who, why = getpass.getuser(), "the policy that the loop began with"
@@ -258,18 +258,16 @@ class _Loop:
         """The candidate against the promoted policy; a record of that which is there already counts."""
         candidate, incumbent = load_bundle(self._place(number) / "learning"), self._incumbent()
         assert candidate.path is not None
-        self.registry.add(candidate.path)
-        # Whoever compares again and again on the same episodes chooses by these episodes.
-        seed = self.config.gate.seed + GATE_SEEDS * (number + 1)
-        config = replace(self.config.gate, station=self.config.station, seed=seed)
+        candidate = self.registry.load(self.registry.add(candidate.path))  # what nobody alters meanwhile
         known = self.registry.records(candidate.weights_hash).values()
         record = next((each for each in known if each.incumbent == incumbent.weights_hash), None)
         if record is None:
             record = run_gate(
                 candidate,
                 incumbent,
-                config,
+                self.gate_config,
                 data=self._prior if self.config.control else self._store,
+                suite=self.suite,
                 workers=self.manner.workers,
                 say=lambda line: self.manner.say(f"gate: {line}"),
             )
@@ -314,6 +312,20 @@ def _station(name: str, folder: Path) -> Station:
     monitor = replace(station.monitor, registry=str((folder / "registry").resolve()))
     save_station(replace(station, monitor=monitor), folder / "station.yaml")
     return load_station(folder / "station.yaml")
+
+
+def _suite(config: LoopConfig) -> Path | None:
+    """The file of the regression suite, if there is one."""
+    if config.suite is None:
+        return None
+    cases = read_suite(Path(config.suite))
+    standards(cases, config.task)
+    if (found := suite_hash(cases)) != config.suite_sha256:
+        raise InputError(
+            f"the regression suite {config.suite}, or a policy that it names, has changed: its hash is "
+            f"{found}, and the loop was begun with {config.suite_sha256}"
+        )
+    return Path(config.suite)
 
 
 def _reality(config: LoopConfig, station: Station) -> Reality | None:

@@ -3,6 +3,7 @@
     registry.json            what is promoted now, and every promotion and rollback that led there
     bundles/HASH/            bundles; HASH is that of their weights, which is what a policy announces
     gates/HASH.json          records of gates, by the hash of their own text
+    gate.json                what a gate must have been like for its record to promote; never altered
 
 For each task and arm one bundle is promoted at a time, or none. Bundles and records are put in their place
 whole and never altered. Everything that changes is the one file `registry.json`, which is replaced whole: a
@@ -16,20 +17,25 @@ import contextlib
 import fcntl
 import getpass
 import hashlib
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from dataclasses import asdict, fields
 from datetime import datetime, timezone
 from pathlib import Path
 
 from robolearn import checks
 from robolearn.errors import InputError
 from robolearn.files import flush_directory, replacing
-from robolearn.hardware.monitor.promoted import FILE
+from robolearn.hardware.monitor.promoted import FILE, standing
+from robolearn.improving.gate_config import GateConfig, shortfalls
 from robolearn.improving.gate_record import GateRecord
-from robolearn.improving.registry_history import Event, Line, history_of, one_line, standing, text_of
+from robolearn.improving.registry_history import Event, Line, history_of, one_line, text_of
 from robolearn.policies.bundle import Bundle, load_bundle
+
+GATE = "gate.json"
 
 SHORTEST = 6
 """Digits of a hash that a person must type at least."""
@@ -43,6 +49,8 @@ class Registry:
 
     Attributes:
         history: every promotion and rollback, oldest first.
+        gate: what a gate must have been like for its record to promote.
+        suite: hash of the regression suite that it must have used; None: any, or none.
 
     Raises:
         InputError: there is none, or its file is damaged, altered or of another version.
@@ -52,10 +60,17 @@ class Registry:
         self.path = path
         self.history: tuple[Event, ...] = ()
         self.reload()
+        self.gate, self.suite = _read_gate(path / GATE)
 
     @classmethod
-    def create(cls, path: Path) -> Registry:
+    def create(cls, path: Path, gate: GateConfig | None = None, suite: str | None = None) -> Registry:
         """Open a registry; one that is not there is made.
+
+        Args:
+            path: the directory.
+            gate: what a gate must have been like for its record to promote; the default if None. One that is
+                there keeps its own.
+            suite: hash of the regression suite that it must have used (`suite_hash`); None: any, or none.
 
         Raises:
             InputError: what opening raises, or there is something else in its place.
@@ -66,12 +81,13 @@ class Registry:
                 raise InputError(f"{path} is no directory: choose another place for the registry")
             names = {entry.name for entry in path.iterdir()} if path.exists() else set()
             # what a kill leaves while a registry is being made is no obstacle
-            if strange := sorted(name for name in names - {"bundles", "gates"} if name[0] != "."):
+            if strange := sorted(name for name in names - {"bundles", "gates", GATE} if name[0] != "."):
                 raise InputError(f"{path} holds {', '.join(strange[:3])} and is no registry")
             for folder in (path / "bundles", path / "gates"):
                 folder.mkdir(parents=True, exist_ok=True)
             with _locked(path):
                 if not (path / FILE).exists():
+                    _write_gate(path / GATE, gate or GateConfig(), suite)
                     _write(path, ())
         return cls(path)
 
@@ -106,7 +122,7 @@ class Registry:
                 shutil.rmtree(left)
             if place.exists():
                 there = load_bundle(place)
-                if _identity(there) != _identity(given):
+                if identity(there) != identity(given):
                     raise InputError(
                         f"bundle {given.path} has the very weights of {place}, but another contract, task or "
                         "network: one of the two is not what it says"
@@ -209,8 +225,9 @@ class Registry:
     def promote(self, digits: str, *, override: str = "", reason: str = "") -> Event:
         """From now on this bundle is the one that may run autonomously at its task and arm.
 
-        It takes the record of a gate that this very bundle passed against what is promoted now and that
-        promoted nothing before, or else the name of a person who answers for it, and a reason.
+        It takes the record of a gate that this very bundle passed against what is promoted now, that was no
+        laxer than this registry asks and that promoted nothing before, or else the name of a person who
+        answers for it, and a reason.
 
         Args:
             digits: the beginning of the bundle's hash.
@@ -296,6 +313,8 @@ class Registry:
                 found.append(f"{key[:12]} is against {against}, but {promoted} is promoted")
             elif key in used:
                 found.append(f"{key[:12]} promoted it once before")
+            elif gaps := shortfalls(record.config, self.gate, self.suite):
+                found.append(f"{key[:12]} is not of the gate that this registry asks for: {', '.join(gaps)}")
             else:
                 return key
         raise InputError(
@@ -327,6 +346,26 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
+def _write_gate(file: Path, gate: GateConfig, suite: str | None) -> None:
+    with replacing(file) as temporary:
+        text = json.dumps({**asdict(gate), "suite": suite}, indent=1) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _read_gate(file: Path) -> tuple[GateConfig, str | None]:
+    """What a registry asks of a gate; the default where its file does not say."""
+    try:
+        data = checks.parse_json(str(file), file.read_bytes())
+    except FileNotFoundError:
+        return GateConfig(), None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    names = [*(f.name for f in fields(GateConfig)), "suite"]
+    values = checks.exact_keys(str(file), data, names)
+    suite = values.pop("suite")
+    return GateConfig(**values), None if suite is None else checks.text(f"suite of {file}", suite)
+
+
 def _write(path: Path, history: tuple[Event, ...]) -> None:
     with replacing(path / FILE) as temporary:
         temporary.write_text(text_of(history), encoding="utf-8")
@@ -346,7 +385,7 @@ def _flush(file: Path) -> None:
         os.fsync(opened)
 
 
-def _identity(bundle: Bundle) -> tuple[object, ...]:
+def identity(bundle: Bundle) -> tuple[object, ...]:
     """What decides what a bundle does, its weights left out."""
     changes = checks.json_like("changes", bundle.changes)
     return bundle.contract.hash, bundle.task, changes, bundle.network.config

@@ -9,11 +9,16 @@ from typing import Annotated, Any
 
 import tyro
 
+from robolearn.errors import InputError
+from robolearn.hardware.monitor.promoted import FILE
+from robolearn.improving.gate_config import GateConfig
+from robolearn.improving.gate_suite import read_suite, suite_hash
 from robolearn.improving.registry import Registry, short
 from robolearn.improving.registry_history import Event
 from robolearn.terminal import print_table
 
 PLACE = Path("registry")
+DEFAULT = GateConfig()
 
 Hash = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="HASH")]
 
@@ -22,6 +27,7 @@ def run_registry(arguments: list[str]) -> int:
     """Policies by their hash, and which of them may run autonomously."""
     return tyro.extras.subcommand_cli_from_dict(
         {
+            "create": run_create,
             "list": run_list,
             "add": run_add,
             "show": run_show,
@@ -33,6 +39,28 @@ def run_registry(arguments: list[str]) -> int:
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
+
+
+def run_create(
+    gate: Annotated[GateConfig, tyro.conf.arg(name="")] = DEFAULT,
+    registry: Path = PLACE,
+    suite: Path | None = None,
+) -> int:
+    """Make a registry, and say what a gate must be like for its record to promote there.
+
+    That stays so. The other commands make one that asks for the default gate.
+
+    Args:
+        gate: what is tried must be just this; what is forgiven, at most this.
+        registry: the registry's directory, where there is none yet.
+        suite: YAML file of the regression suite that a gate must use.
+    """
+    if (registry / FILE).exists():
+        raise InputError(f"{registry} is a registry already, and what it asks of a gate stays")
+    opened = Registry.create(registry, gate, None if suite is None else suite_hash(read_suite(suite)))
+    print(f"registry  {registry}\ngate      {dumps(asdict(opened.gate))}")
+    print(f"suite     {opened.suite or 'any, or none'}")
+    return 0
 
 
 def run_list(registry: Path = PLACE, json: bool = False) -> int:
