@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import functools
 import json
+import math
 import os
 import signal
 from collections.abc import Sequence
@@ -18,6 +20,7 @@ from small_policies import CHANGES, TASK
 from robolearn import cli
 from robolearn.data.store.store import Store
 from robolearn.errors import InputError
+from robolearn.improving.gate_record import Check
 from robolearn.policies.bundle import load_bundle
 from robolearn.policies.offline.bc import BCConfig
 from robolearn.policies.offline.config import OfflineConfig
@@ -26,8 +29,9 @@ from robolearn.policies.visuomotor import VisuomotorConfig
 from robolearn.training.offline import finetune as module
 from robolearn.training.offline.config import OfflineTrainConfig
 from robolearn.training.offline.finetune import duel, finetune
-from robolearn.training.offline.finetune_command import read_words
+from robolearn.training.offline.finetune_command import FinetuneOptions, read_words
 from robolearn.training.offline.finetune_config import FinetuneConfig
+from robolearn.training.offline.guard import better
 from robolearn.training.offline.train import train_offline
 from robolearn.training.offline.versions import Course, Version
 from robolearn.training.run import read_config
@@ -73,6 +77,7 @@ def asked(bundle: str, logs: str, **values: Any) -> FinetuneConfig:
         "episodes": 8,
         "round": 2,
         "duel": 1,
+        "margin": 1.0,
         "warm": 3,
         "steps": 2,
         **values,
@@ -114,18 +119,16 @@ def test_one_bad_round_is_no_proof_of_having_unlearned_and_a_very_bad_one_is() -
     assert lost.clearly_worse(good)
 
 
-@pytest.mark.parametrize(
-    ("scores", "outcomes", "kept"),
-    [
-        ([(5, 10), (9, 10)], {0: 2, 1: 4}, 1),
-        ([(5, 10), (9, 10)], {0: 3, 1: 3}, 1),
-        ([(5, 10), (9, 10)], {0: 4, 1: 3}, 0),  # luck in its round
-        ([(9, 10), (5, 10), (8, 10)], {}, 0),  # nobody did better
-    ],
-)
-def test_who_does_worse_than_the_first_on_the_same_scenes_is_not_kept(
-    scores: list[tuple[int, int]], outcomes: dict[int, int], kept: int
-) -> None:
+def contest(
+    scores: list[tuple[int, int]],
+    outcomes: dict[int, int],
+    suite: str | None = None,
+    monkeypatch: pytest.MonkeyPatch | None = None,
+) -> tuple[Course, list[tuple[int, ...]]]:
+    """A duel over ten scenes, of which each version wins the first so many; and the scenes that were played.
+
+    `suite` is what the regression suite says, if there is one.
+    """
     played: list[tuple[int, ...]] = []
 
     def play(version: Version, seeds: Sequence[int], exploration: float) -> Any:
@@ -134,15 +137,83 @@ def test_who_does_worse_than_the_first_on_the_same_scenes_is_not_kept(
         for number, _ in enumerate(seeds):
             yield SimpleNamespace(outcome=SimpleNamespace(success=number < outcomes[version.number]))
 
-    contest = course(*scores)
-    stage: Any = SimpleNamespace(config=SimpleNamespace(seed=0, round=10, rounds=2, duel=5), play=play)
-    duel(stage, contest)
-    assert contest.kept is contest.versions[kept]
-    assert "is kept" in contest.verdict
-    assert contest.episodes == (10 if outcomes else 0)
+    settings = {"seed": 0, "round": 10, "rounds": 2, "duel": 10, "margin": 0.1}
+    settings |= {"suite_margin": 0.2, "collectors": 1}
+    rest: dict[str, Any] = {"cases": ["one"] if suite else [], "place": lambda version: version.number}
+    stage: Any = SimpleNamespace(config=SimpleNamespace(**settings), play=play, **rest)
+    if monkeypatch is not None:
+
+        def check(place: int, cases: Any, margin: float, workers: int) -> Check:
+            assert (place, margin) == (1, 0.2)
+            assert suite is not None
+            return Check("regression suite", suite, True, "what it says")
+
+        monkeypatch.setattr(module, "regressed", check)
+    found = course(*scores)
+    duel(stage, found)
+    return found, played
+
+
+@pytest.mark.parametrize(
+    ("scores", "outcomes", "kept"),
+    [
+        ([(5, 10), (9, 10)], {0: 3, 1: 9}, 1),
+        ([(5, 10), (9, 10)], {0: 3, 1: 3}, 0),  # ten scenes do not show that it is no worse by 0.1
+        ([(5, 10), (9, 10)], {0: 4, 1: 3}, 0),  # luck in its round
+        ([(9, 10), (5, 10), (8, 10)], {}, 0),  # nobody did better
+    ],
+)
+def test_who_does_not_show_that_it_is_no_worse_than_the_first_on_the_same_scenes_is_not_kept(
+    scores: list[tuple[int, int]], outcomes: dict[int, int], kept: int
+) -> None:
+    found, played = contest(scores, outcomes)
+    assert found.kept is found.versions[kept]
+    assert "is kept" in found.verdict
+    assert found.episodes == (20 if outcomes else 0)
     if outcomes:
         assert played[0] == played[1]  # the same scenes
         assert min(played[0]) >= 1_250_000 + 20  # that nobody has acted on before
+
+
+@pytest.mark.parametrize("suite", ["passed", "failed"])
+def test_who_fails_the_regression_suite_is_not_kept(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, _ = contest([(5, 10), (9, 10)], {0: 3, 1: 9}, suite, monkeypatch)
+    assert found.kept is found.versions[1 if suite == "passed" else 0]
+    assert f"regression suite {suite}: what it says" in found.verdict
+    assert found.contest is not None
+    assert found.contest["suite"]["verdict"] == suite
+
+
+@functools.cache
+def verdicts(duel: int, margin: float) -> dict[tuple[int, int], bool]:
+    """By how many scenes only the new policy won and only the old one, whether the new one is kept."""
+    found = {}
+    for won in range(duel + 1):
+        for lost in range(duel + 1 - won):
+            new = [True] * won + [False] * (duel - won)
+            old = [False] * won + [True] * lost + [False] * (duel - won - lost)
+            found[won, lost] = better(new, old, margin).verdict == "passed"
+    return found
+
+
+def chance(duel: int, margin: float, won: float, lost: float) -> float:
+    """That the new policy is kept, by how likely it alone wins a scene, and the old one alone."""
+    total = 0.0
+    for (w, k), passed in verdicts(duel, margin).items():
+        rest = duel - w - k
+        ways = math.comb(duel, w) * math.comb(duel - w, k)
+        total += passed * ways * won**w * lost**k * (1.0 - won - lost) ** rest
+    return total
+
+
+def test_a_policy_that_is_worse_by_the_margin_is_seldom_kept_whatever_else_is_true() -> None:
+    """What docs/offline-rl.md says of the duel, worked out over all that can happen."""
+    options = FinetuneOptions()
+    assert (options.duel, options.margin) == (25, 0.1)
+    worse = [chance(25, 0.1, won / 100, won / 100 + 0.1) for won in range(0, 45, 3)]
+    assert 0.05 < max(worse) < 0.08
+    better_by_a_fifth = [chance(25, 0.1, lost + 0.2, lost) for lost in (0.02, 0.05, 0.09)]
+    assert min(better_by_a_fifth) > 0.8
 
 
 # --- a whole fine-tuning --------------------------------------------------------------------------------
@@ -168,7 +239,15 @@ def test_a_fine_tuning_spends_its_budget_and_keeps_everything(
     assert [line["episodes"] for line in lines] == [2, 4, 6]
     assert lines[-1]["success"] == 0.0
     assert "6/8 episodes: the policy after round 2 (0 of 2)" in capsys.readouterr().err
-    assert (path / "report.html").is_file()
+    page = (path / "report.html").read_text()
+    for words in (
+        "Success in each round",
+        "The bundle&#39;s policy",
+        "none did better",
+        "<b>6</b><span>of 8",
+    ):
+        assert words in page, words
+    assert "latest 20 whole episodes" not in page  # that is of other trainings
     assert not (path / "snapshots").exists()
     assert read_config(path, FinetuneConfig) == asked(bundle, logs)
 
@@ -219,6 +298,9 @@ def test_a_policy_that_has_unlearned_is_given_up(
     monkeypatch.setattr(Version, "clearly_worse", lambda self, other: self.number == 1)
     finetune(asked(bundle, logs, steps=1, exploration=0.0), tmp_path / "run")
     assert "clearly worse than the bundle's policy (0 of 2): learning goes on" in capsys.readouterr().err
+    course_of = json.loads((tmp_path / "run" / "finetuning.json").read_text())
+    assert [each["given_up"] for each in course_of["rounds"]] == [False, True, False]
+    assert "given up" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_the_same_run_gives_the_same_policy_interrupted_or_not(
@@ -239,6 +321,7 @@ def test_the_same_run_gives_the_same_policy_interrupted_or_not(
 
     monkeypatch.setattr(IQL, "update", interrupted)
     assert finetune(config, parts).interrupted
+    assert equal(weights(parts), weights(bundle))  # nobody has shown yet that another is no worse
     monkeypatch.setattr(IQL, "update", update)
     torch.manual_seed(99)
     assert not finetune(config, parts, resume=True).interrupted
@@ -247,6 +330,9 @@ def test_the_same_run_gives_the_same_policy_interrupted_or_not(
         assert [row.content for row in one.episodes()] == [row.content for row in other.episodes()]
     assert load_bundle(whole).card["training"]["episodes"] == 8  # with the duel
     assert "on the same 1 new scenes" in load_bundle(whole).card["training"]["kept"]
+    page = (whole / "report.html").read_text()
+    for words in ("The policy after round 2", "on 1 new scenes", "Won 0, lost 0", "at least -1.000"):
+        assert words in page, words
 
 
 @pytest.mark.parametrize(
@@ -254,6 +340,8 @@ def test_the_same_run_gives_the_same_policy_interrupted_or_not(
     [
         ({"method": "bc", "own": BCConfig()}, "bc learns nothing from success"),
         ({"episodes": 5}, r"two rounds of 2 and a duel of twice 1 take 6: give more"),
+        ({"margin": 0.1}, r"duel is 1, and winning it all would not .* by 0.1: give at least 2"),
+        ({"margin": 2}, r"margin is 2"),
         ({"data": ()}, "give at least one store"),
         ({"round": 0}, "round is 0"),
         ({"exploration": -1.0}, "exploration is -1.0"),
@@ -265,7 +353,7 @@ def test_what_cannot_be_asked_is_refused(values: dict[str, Any], message: str) -
 
 
 def test_words_become_a_configuration(bundle: str, logs: str) -> None:
-    words = f"{bundle} --data {logs} --method cql --cql.calibrated --episodes 60 --round 5 --seed 3"
+    words = f"{bundle} --data {logs} --method cql --cql.calibrated --episodes 60 --round 5 --seed 3 --duel 20"
     words += " --changes randomisation=rich --offline.critics 4"
     config, options = read_words(words.split())
     assert (config.bundle, config.method, config.data) == (bundle, "cql", (logs,))
@@ -287,8 +375,8 @@ def test_a_fine_tuning_is_a_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "run"
-    words = f"finetune {bundle} --data {logs} --episodes 6 --round 2 --duel 1 --warm 1 --steps 1 --run {path}"
-    assert cli.main([*words.split(), "--offline.batch", "4"]) == 0
+    words = f"finetune {bundle} --data {logs} --episodes 6 --round 2 --duel 1 --margin 1 --warm 1 --steps 1"
+    assert cli.main([*words.split(), "--offline.batch", "4", "--run", str(path)]) == 0
     assert f"bundle   {path / 'bundle'}" in capsys.readouterr().out
     config, _ = read_words(["--resume", str(path)])
     assert config == replace(read_config(path, FinetuneConfig))

@@ -5,6 +5,7 @@ It is made from what lies in the run's directory, and can be made again at any t
     config.json        what was asked for, and `command`
     metrics.jsonl      one JSON object a line: seconds, steps, episodes, frames, success (lately), losses {}
     evaluation*.json   and the folders of film strips beside them (`robolearn.training.evaluation`)
+    finetuning.json    of a fine-tuning: its rounds, its budget, what was kept and why
     bundle/            the policy
 """
 
@@ -29,6 +30,8 @@ from robolearn.training.charts import Estimate, Line, interval_bar, line_chart
 from robolearn.training.configuration import describe_changes
 from robolearn.training.evaluation import task_changes
 from robolearn.training.pictures import film_moments, reel, said, write_video
+
+FINETUNING = "finetuning.json"
 
 FILMED = {True: 2, False: 1}
 """How many successes and failures the video shows."""
@@ -138,7 +141,8 @@ def _facts(run: Path, bundle: Bundle | None, evaluations: list[_Evaluation]) -> 
         "stale": bool(data and bundle and data["weights"] != bundle.weights_hash),
         "last": metrics[-1] if metrics else {},
         "weights": sum(p.numel() for p in bundle.network.parameters()) if bundle else None,
-        "success_chart": _success_chart(metrics, data),
+        "tuning": (tuning := _fine_tuning(_json(run / FINETUNING))),
+        "success_chart": "" if tuning else _success_chart(metrics, data),
         "loss_chart": _loss_chart(metrics),
         "video": _data_uri(film, "video/mp4") if film and film.is_file() else "",
         "failures": list(first.strips("failure")) if first else [],
@@ -158,6 +162,28 @@ def _shown(evaluation: _Evaluation) -> dict[str, Any]:
         "bar": interval_bar(success["rate"], *success["interval"]),
         "conditions": ", ".join(f"{key} {value}" for key, value in conditions.items()),
     }
+
+
+def _fine_tuning(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What a fine-tuning's file says, with its pictures; empty where there is none."""
+    if not found:
+        return {}
+    rounds = [each | {"bar": interval_bar(each["rate"], *each["interval"])} for each in found["rounds"]]
+    contest = found["contest"] or {"duel": None, "suite": None, "policy": None}
+    duel = contest["duel"] and {**contest["duel"]}
+    for side in ("candidate", "other") if duel else ():
+        rate = duel[side]
+        duel[side] = rate | {"bar": interval_bar(rate["rate"], *rate["interval"])}
+    ends = [[each["interval"][i] for each in rounds] for i in (0, 1)]
+    line = Line(
+        "in its rounds",
+        np.arange(1.0, len(rounds) + 1),
+        np.array([each["rate"] for each in rounds], float),
+        np.array(ends[0], float),
+        np.array(ends[1], float),
+    )
+    chart = line_chart([line], "rounds", y_range=(0.0, 1.0), percent=True)
+    return {**found, **contest, "rounds": rounds, "duel": duel, "chart": chart}
 
 
 def _success_chart(metrics: list[dict[str, Any]], evaluation: Mapping[str, Any] | None) -> str:

@@ -4,12 +4,13 @@ A bundle's policy acts in rounds of some episodes, and learns in between from ba
 logs and half of what has just happened. Every episode counts, since an arm's hours are the cost.
 
 Unlearning is guarded against in two places. A policy that does clearly worse than the best one so far is
-given up, and learning goes on from the best. At the end the best one and the one that it all began with act
-on the same new scenes, and only what does not do worse there is kept.
+given up, and learning goes on from the best. At the end the best one has to hold its own against the one that
+it all began with (`robolearn.training.offline.guard`), or that one is kept.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,8 @@ from robolearn.data.episode import Episode
 from robolearn.data.store.sampling import Mixture
 from robolearn.data.store.store import Store
 from robolearn.envs.config import CHANNELS
+from robolearn.files import replacing
+from robolearn.improving.gate_suite import Case
 from robolearn.policies.bundle import Bundle, load_bundle
 from robolearn.policies.offline.batch import Source, draw
 from robolearn.training.checkpoint import copied
@@ -32,6 +35,7 @@ from robolearn.training.evaluation import open_pool
 from robolearn.training.interrupts import Interrupts
 from robolearn.training.offline.config import OfflineTrainConfig
 from robolearn.training.offline.finetune_config import FinetuneConfig
+from robolearn.training.offline.guard import better, figures_of, read_regressions, regressed
 from robolearn.training.offline.problem import Data, gather, learner_of, pose_offline, transitions
 from robolearn.training.offline.train import fast_products
 from robolearn.training.offline.versions import Course, Version
@@ -92,6 +96,7 @@ def finetune(
         config.total,
         config.seed,
     )
+    cases = read_regressions(config.suite, bundle.task)
     problem = pose_offline(asked)
     data = gather(asked, problem)
     learner = learner_of(asked, problem, data, device)
@@ -104,7 +109,7 @@ def finetune(
         if state is not None:
             course.restore(state)
         with closing(open_pool(config.collectors)) as pool, Store.open_or_create(path / "fresh") as fresh:
-            stage = Stage(config, asked, problem, data, bundle, run, pool, fresh)
+            stage = Stage(config, asked, problem, data, bundle, run, pool, fresh, cases)
             practise(stage, interrupts, course)
             if not interrupts.asked:
                 duel(stage, course)
@@ -123,6 +128,7 @@ class Stage:
         run: where everything lies.
         pool: runs episodes.
         fresh: the store of what happens.
+        cases: of the regression suite.
     """
 
     config: FinetuneConfig
@@ -133,17 +139,23 @@ class Stage:
     run: Run
     pool: Pool
     fresh: Store
+    cases: list[Case]
 
     def save(self, path: Path, version: Version, card: Any = None) -> None:
         """Write a version as a bundle."""
         self.bundle.network.load_state_dict(version.weights)
         self.problem.save(path, self.bundle.network, card)
 
-    def play(self, version: Version, seeds: Sequence[int], exploration: float) -> Iterator[Episode]:
-        """Episodes in which a version acts, in the order of their seeds; each is kept."""
+    def place(self, version: Version) -> Path:
+        """A version as a bundle, made unless it is there."""
         place = self.run.snapshots / f"{version.number:04d}"
         if not place.exists():
             self.save(place, version)
+        return place
+
+    def play(self, version: Version, seeds: Sequence[int], exploration: float) -> Iterator[Episode]:
+        """Episodes in which a version acts, in the order of their seeds; each is kept."""
+        place = self.place(version)
         identity = load_bundle(place).weights_hash
         changes = {**self.problem.changes, "observe": self.observed()}
         specs = [
@@ -212,6 +224,7 @@ def practise(stage: Stage, interrupts: Interrupts, course: Course) -> None:
                 if version.clearly_worse(best := course.best):
                     display.say(f"that is clearly worse than {best}: learning goes on from there")
                     learner.become(best.weights)
+                    version.given_up = True
 
                 # learn from the logs and from what has happened; first of all what actions are worth
                 if version.number == 0:
@@ -223,7 +236,9 @@ def practise(stage: Stage, interrupts: Interrupts, course: Course) -> None:
                 recorder.write(learner.steps, metrics(course))
                 stage.run.save_later(scribe, course.checkpoint())
             if interrupts.asked:
-                display.say("interrupted: keeping the best policy so far (Ctrl-C again stops at once)")
+                display.say(
+                    "interrupted: keeping the bundle's policy; --resume goes on (Ctrl-C again stops at once)"
+                )
             else:
                 recorder.write(learner.steps, metrics(course))
                 stage.run.save_later(scribe, course.checkpoint())
@@ -233,33 +248,48 @@ def practise(stage: Stage, interrupts: Interrupts, course: Course) -> None:
 
 
 def duel(stage: Stage, course: Course) -> None:
-    """Let the best policy and the first act on the same new scenes: the best is kept unless it does worse."""
+    """Hold the best policy against the first on new scenes, and to the regression suite."""
     config, first, best = stage.config, course.versions[0], course.best
+    course.kept = first
     if best is first:
-        course.kept, course.verdict = first, f"none did better than {first}: it is kept"
-    else:
-        begin = FIRST_TRAINING_SEED * (config.seed + 1) + FRESH + config.round * config.rounds
-        seeds = range(begin, begin + config.duel)
-        old, new = (sum(e.outcome.success for e in stage.play(each, seeds, 0.0)) for each in (first, best))
-        course.episodes += 2 * config.duel
-        course.kept = best if new >= old else first
-        course.verdict = (
-            f"on the same {config.duel} new scenes {best} succeeded {new} times and the bundle's policy "
-            f"{old} times: {'the new one' if course.kept is best else 'the old one'} is kept"
-        )
+        course.verdict = f"none did better than {first}: it is kept"
+        say(course.verdict)
+        return
+    begin = FIRST_TRAINING_SEED * (config.seed + 1) + FRESH + config.round * config.rounds
+    seeds = range(begin, begin + config.duel)
+    old, new = ([e.outcome.success for e in stage.play(each, seeds, 0.0)] for each in (first, best))
+    course.episodes += 2 * config.duel
+    found = better(new, old, config.margin)
+    suite = None
+    if found.verdict == "passed" and stage.cases:
+        say(f"regression suite: {len(stage.cases)} cases")
+        suite = regressed(stage.place(best), stage.cases, config.suite_margin, config.collectors)
+    course.contest = {"policy": best.number, "duel": figures_of(found), "suite": figures_of(suite)}
+    course.verdict = (
+        f"on the same {config.duel} new scenes {best} succeeded {sum(new)} times and the bundle's policy "
+        f"{sum(old)} times: at 95 % it is better by at least {found.figures['interval'][0]:+.3f}, "
+        f"{-config.margin:+.3f} is allowed"
+    )
+    if suite is not None:
+        course.verdict += f"; regression suite {suite.verdict}: {suite.reason}"
+    if found.verdict == "passed" and (suite is None or suite.verdict == "passed"):
+        course.kept = best
+    course.verdict += f": the {'new' if course.kept is best else 'old'} one is kept"
     say(course.verdict)
 
 
 def finish(stage: Stage, interrupts: Interrupts, course: Course) -> Result:
-    """Keep the best policy as a bundle with what is known about it."""
-    config, kept = stage.config, course.kept or course.best
+    """Keep the policy that the duel has left as a bundle with what is known about it."""
+    config, kept = stage.config, course.kept or course.versions[0]
+    course.verdict = course.verdict or f"{kept}: without a duel there is no reason to change"
+    write_course(stage, course)
     training = {
         "method": f"{config.method}, fine-tuned",
         "start": f"{config.bundle} ({stage.bundle.weights_hash[:16]})",
         "data": stage.data.facts,
         "episodes": course.episodes,
         "gradient steps": course.learner.steps,
-        "kept": course.verdict or f"{kept}, without a duel",
+        "kept": course.verdict,
         "minutes": round(course.clock.seconds / 60, 2),
         "seed": config.seed,
         "device": str(course.learner.device),
@@ -273,6 +303,19 @@ def finish(stage: Stage, interrupts: Interrupts, course: Course) -> Result:
         0 if interrupts.asked else config.evaluate,
         finished=not interrupts.asked,
     )
+
+
+def write_course(stage: Stage, course: Course) -> None:
+    """Write how it went for the report, beside everything else."""
+    from robolearn.training.report import FINETUNING  # not before: it takes its time
+
+    config = stage.config
+    told = {"budget": config.episodes, "round": config.round, **course.summary()}
+    try:
+        with replacing(stage.run.path / FINETUNING) as temporary:
+            temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        say(f"{FINETUNING} cannot be written ({error.strerror or error}): the report does without")
 
 
 def metrics(course: Course) -> dict[str, Any]:

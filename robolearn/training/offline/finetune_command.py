@@ -31,8 +31,8 @@ USAGE = """\
 usage: robolearn finetune BUNDLE --data STORE [options]
        robolearn finetune --resume RUN [options]
 
-Improve a bundle's policy with logs and a few new episodes. It never leaves a policy that did worse than the
-bundle's on the same scenes. `robolearn finetune BUNDLE --help` explains the options."""
+Improve a bundle's policy with logs and a few new episodes. It leaves no policy that did worse than the
+bundle's on the same new scenes. `robolearn finetune BUNDLE --help` explains the options."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class FinetuneOptions:
         episodes: that may be spent, all in all.
         round: episodes after which the policy changes.
         duel: episodes of each of the two policies at the end, out of the same budget.
+        margin: by how much the policy may be worse in the duel, at 95 %; one that did worse is never kept.
+        suite: YAML file of a regression suite that the policy has to pass, too, in simulation; its episodes
+            are not in the budget.
+        suite_margin: as margin, in each of its cases.
         warm: gradient steps on the logs alone before the first change, in which only the critics learn.
         steps: gradient steps after each round.
         exploration: torque that the policy adds by itself in its rounds, as a share of what disturbs the arm
@@ -64,7 +68,10 @@ class FinetuneOptions:
     data: tuple[str, ...] = ()
     episodes: int = 100
     round: int = 10
-    duel: int = 20
+    duel: int = 25
+    margin: float = 0.1
+    suite: str | None = None
+    suite_margin: float = 0.1
     warm: int = 2000
     steps: int = 500
     exploration: float = 0.25

@@ -10,6 +10,7 @@ from robolearn.errors import InputError, choose
 from robolearn.policies.offline.config import OfflineConfig
 from robolearn.policies.offline.methods import METHODS
 from robolearn.training.offline.config import settings_from
+from robolearn.training.offline.guard import check_duel
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class FinetuneConfig:
         episodes: that may be spent, all in all.
         round: episodes after which the policy changes.
         duel: episodes of each of the two policies at the end, out of the same budget.
+        margin: by how much the policy may be worse in the duel, at 95 %; one that did worse is never kept.
+        suite: file of a regression suite that the policy has to pass, too; None: there is none. Its episodes
+            are not in the budget.
+        suite_margin: as margin, in each of its cases.
         warm: gradient steps on the logs alone before the first change, in which only the critics learn.
         steps: gradient steps after each round.
         exploration: torque that the policy adds by itself in its rounds (see `EpisodeSpec.exploration`).
@@ -37,8 +42,8 @@ class FinetuneConfig:
 
     KIND: ClassVar[str] = "finetune"
     KEPT: ClassVar[tuple[str, ...]] = (
-        "bundle", "changes", "method", "data", "offline", "own", "episodes", "round", "duel", "warm", "steps",
-        "exploration", "seed",
+        "bundle", "changes", "method", "data", "offline", "own", "episodes", "round", "duel", "margin",
+        "suite", "suite_margin", "warm", "steps", "exploration", "seed",
     )  # fmt: skip
 
     bundle: str
@@ -49,7 +54,10 @@ class FinetuneConfig:
     own: Any
     episodes: int = 100
     round: int = 10
-    duel: int = 20
+    duel: int = 25
+    margin: float = 0.1
+    suite: str | None = None
+    suite_margin: float = 0.1
     warm: int = 2000
     steps: int = 500
     exploration: float = 0.25
@@ -73,6 +81,11 @@ class FinetuneConfig:
         for name in ("warm", "seed", "evaluate"):
             checks.whole(name, getattr(self, name), 0)
         checks.number("exploration", self.exploration, low=0.0)
+        for name in ("margin", "suite_margin"):
+            checks.share(name, getattr(self, name))
+        if self.suite is not None:
+            checks.text("suite", self.suite)
+        check_duel(self.duel, self.margin)
         least = 2 * self.round + 2 * self.duel
         if checks.whole("episodes", self.episodes, 1) < least:
             raise InputError(

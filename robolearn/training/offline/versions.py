@@ -25,21 +25,28 @@ class Version:
         number: 0 is the one that it all began with, 1 the one after the first round, and so on.
         weights: as `state_dict` gives them.
         episodes, successes: of its round; none before it has acted.
+        given_up: whether it had clearly unlearned, so that learning went on from another.
     """
 
     number: int
     weights: dict[str, Tensor]
     episodes: int = 0
     successes: int = 0
+    given_up: bool = False
 
     @property
     def at_least(self) -> float:
         """The lower end of its success rate's interval; 0 for one that has not acted."""
-        return wilson_interval(self.successes, self.episodes)[0] if self.episodes else 0.0
+        return self.interval[0] if self.episodes else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """In which its success rate lies; for one that has acted."""
+        return wilson_interval(self.successes, self.episodes)
 
     def clearly_worse(self, other: Version) -> bool:
         """Whether the interval of its success rate ends below where another's begins."""
-        return wilson_interval(self.successes, self.episodes)[1] < other.at_least
+        return self.interval[1] < other.at_least
 
     def __str__(self) -> str:
         name = "the bundle's policy" if self.number == 0 else f"the policy after round {self.number}"
@@ -58,6 +65,7 @@ class Course:
         episodes: run so far.
         kept: the one that the duel has left; None before it.
         verdict: what the duel said.
+        contest: its figures, and the regression suite's, JSON-like; None where there was none.
     """
 
     learner: Learner
@@ -67,6 +75,7 @@ class Course:
     episodes: int = 0
     kept: Version | None = None
     verdict: str = ""
+    contest: dict[str, Any] | None = None
 
     @property
     def best(self) -> Version:
@@ -77,6 +86,19 @@ class Course:
     def acted(self) -> Version | None:
         """The latest version that has acted."""
         return next((version for version in reversed(self.versions) if version.episodes), None)
+
+    def summary(self) -> dict[str, Any]:
+        """What a page shows of it, JSON-like."""
+        rounds = []
+        for version in self.versions:
+            if version.episodes:
+                rate, interval = version.successes / version.episodes, version.interval
+                about = {"policy": version.number, "given_up": version.given_up}
+                count = {"episodes": version.episodes, "successes": version.successes}
+                rounds.append({**about, **count, "rate": rate, "interval": list(interval)})
+        kept = 0 if self.kept is None else self.kept.number
+        told = {"spent": self.episodes, "kept": kept, "verdict": self.verdict, "contest": self.contest}
+        return {**told, "rounds": rounds}
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything that `restore` needs, copied."""
