@@ -392,23 +392,28 @@ def test_what_acts_follows_what_learns(method: str) -> None:
     assert torch.equal(policy.control[0].weight, kept)
 
 
+@pytest.mark.parametrize("recurrent", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_policy_that_rests_does_not_move_nor_what_it_sees_with(method: str) -> None:
-    """Under CQL the critics' loss trains the convolutions: not while the policy rests."""
+def test_a_policy_that_rests_does_not_move_nor_what_it_sees_with(method: str, recurrent: bool) -> None:
+    """Under CQL the critics' loss trains the convolutions and the memory: not while the policy rests."""
     torch.manual_seed(0)
-    size = VisuomotorConfig(channels=(4,), hidden=8, layers=1)
+    size = VisuomotorConfig(
+        channels=(4,), hidden=8, layers=1, history=2 if recurrent else 1, recurrent=recurrent
+    )
     seeing = Visuomotor(size, {"front": (16, 16)}, {"state": 1}, 0, 2)
     kind = METHODS[method]
     taught: Any = kind(
         Actor(seeing, -torch.ones(1), torch.ones(1), torch.ones(1)), QUICK, kind.config_type(), CPU
     )
     rng = np.random.default_rng(0)
-    pictures = rng.integers(256, size=(8, 16, 16, 3), dtype=np.uint8)
+    past = (2,) if recurrent else ()
+    pictures = rng.integers(256, size=(8, *past, 16, 16, 3), dtype=np.uint8)
 
     def batch() -> Any:
         asked = ask(bandit(), *range(8))
         for observation in (asked.observation, asked.next_observation):
             observation["front"] = torch.from_numpy(pictures.copy())
+            observation["state"] = observation["state"].reshape(8, *(1 for _ in past), 1).expand(8, *past, 1)
         return asked
 
     def weights() -> list[torch.Tensor]:

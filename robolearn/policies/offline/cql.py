@@ -60,12 +60,11 @@ class CQL(Learner):
     def __init__(self, actor: Actor, shared: OfflineConfig, config: CQLConfig, device: torch.device) -> None:
         super().__init__(actor, shared, device)
         self.config = config
-        features, action = actor.network.features, actor.network.action_mean.numel()
-        self.critic = shared.critic(features, action).to(device)
+        network = actor.network
+        self.critic = shared.critic(network.features, network.action_mean.numel()).to(device)
         self.target = copy.deepcopy(self.critic)
-        self.critic_optimiser = adam(
-            shared.critic_learning_rate, self.critic, *actor.network.encoders.values()
-        )
+        seeing = [network.encoders, *([network.recurrence] if network.config.recurrent else [])]
+        self.critic_optimiser = adam(shared.critic_learning_rate, self.critic, *seeing)
 
     def update(self, batch: Batch) -> dict[str, float]:
         config, shared, actor = self.config, self.shared, self.actor
