@@ -7,7 +7,7 @@ import pytest
 
 import robolearn
 from robolearn.envs import tasks
-from robolearn.training.evidence_code import COUNTED, TASKS, code_hash, counts
+from robolearn.training.evidence_code import COUNTED, METHODS, TASKS, code_hash, counts
 
 PACKAGE = Path(robolearn.__file__).parent
 FILES = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*") if path.is_file()}
@@ -59,12 +59,17 @@ def imported(start: set[str]) -> set[str]:
     return found
 
 
+OWN = (*TASKS.values(), *METHODS.values())
+
+
 @pytest.fixture(scope="module")
 def reached() -> set[str]:
     return imported({"training/train.py", "training/evaluation.py"})
 
 
-@pytest.mark.parametrize("pattern", [*COUNTED, *(pattern for own in TASKS.values() for pattern in own)])
+@pytest.mark.parametrize(
+    "pattern", [*COUNTED, *(pattern for own in OWN for pattern in own)]
+)
 def test_every_pattern_is_of_something(pattern: str) -> None:
     assert list(PACKAGE.glob(pattern))
 
@@ -74,7 +79,7 @@ def test_every_task_is_known() -> None:
 
 
 def test_only_what_a_training_or_an_evaluation_imports_counts(reached: set[str]) -> None:
-    counted = {name for name in FILES for task in TASKS if counts(name, task)}
+    counted = {name for name in FILES for task in TASKS for method in METHODS if counts(name, task, method)}
     code = {name for name in counted if name.endswith(".py")}
     assert code - reached == set()
     assert {Path(name).parent.as_posix() for name in counted - code} == {"hardware/arms"}
@@ -82,7 +87,7 @@ def test_only_what_a_training_or_an_evaluation_imports_counts(reached: set[str])
 
 def test_of_all_that_they_import_somebody_has_said_whether_it_counts(reached: set[str]) -> None:
     """A new module belongs into `COUNTED`, or into `NO_MATTER` here."""
-    counted = {name for name in FILES for task in TASKS if counts(name, task)}
+    counted = {name for name in FILES for task in TASKS for method in METHODS if counts(name, task, method)}
     markers = {name for name in reached if name.endswith("__init__.py")}
     assert reached - counted - markers <= NO_MATTER
 
@@ -91,6 +96,12 @@ def test_what_is_for_real_arms_or_for_the_eye_does_not_count() -> None:
     for name in ("cli.py", "doctor.py", "hardware/runner.py", "hardware/stations/sim.yaml", "bundles/x.json"):
         assert not counts(name, "grasp")
     assert not counts("training/report.py", "grasp")
+
+
+def test_what_is_the_modular_policys_counts_for_it_alone() -> None:
+    for name in ("policies/modular/servo.py", "training/modular.py", "hardware/model.py"):
+        assert counts(name, "grasp", "modular")
+        assert not counts(name, "grasp")
 
 
 def test_the_hash_is_of_what_the_outcome_depends_on(tmp_path: Path) -> None:

@@ -68,9 +68,11 @@ class Cell:
 def cells(package: Path) -> list[Cell]:
     """Every cell, for a copy of the package, in the order of the experiments."""
     found = []
-    codes = {task: code_hash(package, task) for task in {experiment.task for experiment in EXPERIMENTS}}
+    kinds = {(experiment.task, experiment.method) for experiment in EXPERIMENTS}
+    codes = {kind: code_hash(package, *kind) for kind in kinds}
     for experiment in EXPERIMENTS:
-        training = _hash(codes[experiment.task], experiment.task, experiment.minutes, experiment.words)
+        code = codes[experiment.task, experiment.method]
+        training = _hash(code, experiment.task, experiment.minutes, experiment.words)
         tried = _hash(training, [trial.changes for trial in experiment.trials], FIRST_SEED, EPISODES)
         found += [Cell(experiment, seed, training, tried) for seed in experiment.seeds]
     return found
@@ -119,10 +121,11 @@ def measure(cell: Cell, code: Path, commit: str | None) -> dict[str, Any]:
     for trial in experiment.trials:
         options = ["--episodes", str(EPISODES), "--seed", str(FIRST_SEED)]
         options += [word for change in trial.changes for word in ("--set", change)]
-        words = ["evaluate", str(run), *options, "--json"]
-        summary = json.loads(_robolearn(code, words, RUNS / f"{cell.name}.log"))
+        verb = "compare" if trial.watched else "evaluate"
+        found = json.loads(_robolearn(code, [verb, str(run), *options, "--json"], RUNS / f"{cell.name}.log"))
+        summary = found[0] if trial.watched else found
         table = summary.pop("table")
-        summary["command"] = shlex.join(["robolearn", "evaluate", "RUN", *options])  # RUN is everybody's own
+        summary["command"] = shlex.join(["robolearn", verb, "RUN", *options])  # RUN is everybody's own
         summary["failed seeds"] = [row["seed"] for row in table if not row["success"]]
         trials.append({"title": trial.title, "changes": list(trial.changes), **summary})
     return {

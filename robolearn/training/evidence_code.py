@@ -48,23 +48,31 @@ TASKS = {
 }
 """What counts for one task alone."""
 
+METHODS: dict[str, tuple[str, ...]] = {
+    "guided": (),
+    "modular": ("policies/modular/*.py", "training/modular.py", "hardware/model.py"),
+}
+"""What counts for one way of learning alone."""
 
-def code_hash(package: Path, task: str) -> str:
-    """Hash of the sources in a copy of the package that a task's success can depend on.
+
+def code_hash(package: Path, task: str, method: str = "guided") -> str:
+    """Hash of the sources in a copy of the package that success in a task, learned so, can depend on.
 
     Comments, docstrings and layout do not count.
     """
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         name = path.relative_to(package).as_posix()
-        if counts(name, task):
+        if counts(name, task, method):
             content = path.read_text(encoding="utf-8")
             digest.update(f"{name}\0{_bare(content) if path.suffix == '.py' else content}\0".encode())
     return digest.hexdigest()
 
 
-def counts(name: str, task: str) -> bool:
-    """Whether a task's success can depend on a file of the package."""
+def counts(name: str, task: str, method: str = "guided") -> bool:
+    """Whether success in a task, learned by a method, can depend on a file of the package."""
+    if methods := [owner for owner, patterns in METHODS.items() if _matches(name, patterns)]:
+        return method in methods
     owners = [owner for owner, patterns in TASKS.items() if _matches(name, patterns)]
     return task in owners if owners else _matches(name, COUNTED)
 

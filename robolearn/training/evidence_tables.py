@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 
+from robolearn.comparing.tables import CURVES, ERRORS, SUCCESS, error_rows, paired, success_rows
 from robolearn.files import replacing
 from robolearn.training.evidence_figures import Figures, Measured, read_figures
 from robolearn.training.experiments import EPISODES, EXPERIMENTS, TABLES, Experiment, Trial
 from robolearn.training.seeds import FIRST_SEED
-from robolearn.training.statistics import difference_interval, mean_interval, wilson_interval
+from robolearn.training.statistics import mean_interval, wilson_interval
 
 Of = Callable[[Experiment], Measured]
 
@@ -39,6 +40,13 @@ policies of the same training seeds, on the same scenes; beside it, how many sce
 leaving the part out. Its interval, at 95%, is over episodes (Agresti and Min, in pairs), not over trainings:
 two trainings of one kind differ by some points, too."""
 
+COMPARING = {
+    "comparison": (SUCCESS, success_rows),
+    "errors": (ERRORS, error_rows),
+    "curves": (CURVES, success_rows),
+}
+"""Tables that set methods against one another: what is said before, and what makes the rows."""
+
 FIGURES = (
     ("seconds_to_success", "time to success", "s"),
     ("peak_force", "peak wrist force", "N"),
@@ -65,8 +73,7 @@ def write_tables(results: Path, current: dict[str, str], page: Path | None = Non
     text = page.read_text(encoding="utf-8") if page.is_file() else "# Results\n"
     text = _put(text, "introduction", "", [INTRODUCTION])
     for name, title in TABLES.items():
-        rows = _parts(name, of) if name == "parts" else _successes(name, of)
-        text = _put(text, name, title, rows)
+        text = _put(text, name, title, _rows(name, of))
     text = _put(text, "manner", "How the policies move", _manner(of))
     _write(page, text)
     readme = page.parent.parent / "README.md"
@@ -98,6 +105,16 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _listed(name: str) -> list[Experiment]:
     return [experiment for experiment in EXPERIMENTS if name in experiment.tables]
+
+
+def _rows(name: str, of: Of) -> list[str]:
+    """A table of that name, with what is said before it."""
+    if name in COMPARING:
+        said, make = COMPARING[name]
+        titles: list[str] = []
+        rows = make(_listed(name), of, titles)
+        return [said, "", *_table(titles, rows)]
+    return _parts(name, of) if name == "parts" else _successes(name, of)
 
 
 def _successes(name: str, of: Of) -> list[str]:
@@ -172,27 +189,12 @@ def _parts(name: str, of: Of) -> list[str]:
                     trial.title,
                     ", ".join(map(str, tried)),
                     _success(list(tried.values()), each=True)[0],
-                    *(["", ""] if experiment is whole else _compared(base, tried)),
+                    *(["", ""] if experiment is whole else paired(base, tried)),
                     *_origin(measured, trial),
                 ]
             )
     titles = ["task", "training seeds", "success", "difference", "over episodes", *ORIGIN]
     return [PARTS, "", *_table(titles, rows)]
-
-
-def _compared(whole: dict[int, Figures], part: dict[int, Figures]) -> list[str]:
-    """Difference of a part's success to the whole's, and its interval."""
-    lost = won = pairs = 0
-    for seed in whole.keys() & part.keys():
-        if any(whole[seed][key] != part[seed][key] for key in ("seed", "episodes")):
-            continue  # other scenes: nothing to compare
-        before, after = (set(figures[seed]["failed seeds"]) for figures in (whole, part))
-        lost, won = lost + len(after - before), won + len(before - after)
-        pairs += part[seed]["episodes"]
-    if not pairs:
-        return ["", ""]
-    difference = f"{(won - lost) / pairs:+.3f} (lost {lost}, won {won} of {pairs})"
-    return [difference, _interval(difference_interval(lost, won, pairs), "+")]
 
 
 def _manner(of: Of) -> list[str]:

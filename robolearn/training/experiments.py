@@ -17,12 +17,14 @@ class Trial:
         changes: `--set` words of `robolearn evaluate`.
         mean: success that was aimed at, as a mean over training seeds; None if none was.
         worst: success that was aimed at for the worst seed.
+        watched: whether the policy's errors of perception are measured, too (`robolearn compare`).
     """
 
     title: str
     changes: tuple[str, ...] = ()
     mean: float | None = None
     worst: float | None = None
+    watched: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,18 @@ class Experiment:
         """What trains a cell, but for the seed."""
         return " ".join(["robolearn train", self.task, f"--minutes {self.minutes:g}", *self.words])
 
+    @property
+    def method(self) -> str:
+        """How is learned: "guided" unless `words` say otherwise."""
+        return self.words[self.words.index("--method") + 1] if "--method" in self.words else "guided"
+
 
 TABLES = {
     "targets": "Success",
     "parts": "What each part brings",
+    "comparison": "End to end against modular",
+    "errors": "Where their errors lie",
+    "curves": "Both over the number of episodes",
 }
 """Tables of success in docs/results.md: name and title. One on the manner of moving follows.
 
@@ -83,6 +93,42 @@ def _peg_part(name: str, title: str, *words: str) -> Experiment:
     trials = (Trial(f"3 mm peg, {title}"),)
     return Experiment(f"peg-{name}", ("parts",), "peg-insertion", 3.0, (0, 1), trials, (*_PEG, *words))
 
+
+CLEARANCES = ("4mm", "3mm", "2mm", "1mm", "0.5mm")
+MINUTES = {"clean": 4.0, "rich": 12.0}
+"""Of both methods, under each tier of randomisation."""
+ENOUGH = 10_000  # episodes that either has collected before the time is over, on two cores that are its own
+FEWER = (500, 1000, 2000, 4000, 8000)
+
+
+def _rival(method: str, tier: str, clearance: str, episodes: int, tables: tuple[str, ...]) -> Experiment:
+    """One of a pair that differs in nothing but the method."""
+    title = f"trapezoid peg, {clearance.replace('mm', ' mm')}, {tier}, {episodes} episodes"
+    words = ("--clearance", clearance, "--randomisation", tier, "--learning.episodes", str(episodes))
+    return Experiment(
+        f"{method}-{tier}-{clearance}-{episodes}",
+        tables,
+        "peg-insertion",
+        MINUTES[tier],
+        (0, 1, 2),
+        (Trial(title, watched=True),),
+        (*words, *(("--method", method) if method != "guided" else ())),
+    )
+
+
+COMPARISON = (
+    *(
+        _rival(method, tier, clearance, ENOUGH, ("comparison", "errors"))
+        for tier in MINUTES
+        for clearance in CLEARANCES
+        for method in ("guided", "modular")
+    ),
+    *(
+        _rival(method, "clean", "1mm", episodes, ("curves",))
+        for episodes in FEWER
+        for method in ("guided", "modular")
+    ),
+)
 
 EXPERIMENTS = (
     Experiment("grasp", ("targets", "parts"), "grasp", 4.0, (0, 1, 2, 3, 4), _GRASP),
@@ -135,4 +181,5 @@ EXPERIMENTS = (
     _peg_part("whole", "whole episodes only, no scattered starts", "--learning.scattered", "0"),
     _peg_part("no-state", "no predicted state", "--learning.state-weight", "0"),
     _peg_part("no-wrist", "no wrist camera", *_NO_WRIST),
+    *COMPARISON,
 )
