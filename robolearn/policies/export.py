@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from robolearn.errors import InputError
 from robolearn.files import check_writable, replacing
 from robolearn.policies.bundle import Bundle
+from robolearn.policies.modular.policy import Modular
 from robolearn.policies.visuomotor import Visuomotor
 
 TOLERANCE = 1e-3
@@ -59,11 +60,16 @@ def export_onnx(bundle: Bundle, path: str | os.PathLike[str]) -> float:
         the largest difference to the network over some random observations [N·m].
 
     Raises:
-        InputError: a package is missing or torch is too old for it, the name does not end in .onnx, or
-            nothing can be written there.
+        InputError: the policy is a modular one, a package is missing or torch is too old for it, the name
+            does not end in .onnx, or nothing can be written there.
         RuntimeError: the file does not compute what the network does; it is not left behind.
     """
     path = Path(path)
+    if isinstance(bundle.network, Modular):
+        raise InputError(
+            "this is a modular policy: its actions come from a controller that remembers, and no network's "
+            "file can hold that"
+        )
     if path.suffix != ".onnx":
         raise InputError(f"an ONNX file's name ends in .onnx; {str(path)!r} does not")
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
