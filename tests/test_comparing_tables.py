@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from typing import Any
+
+from robolearn.comparing.tables import error_rows, paired, pairs_of, success_rows
+from robolearn.training.evidence_figures import Measured
+from robolearn.training.experiments import COMPARISON, Experiment, Trial
+
+
+def experiment(method: str) -> Experiment:
+    words = ("--clearance", "1mm", *(("--method", method) if method != "guided" else ()))
+    trials = (Trial("peg", watched=True),)
+    return Experiment(method, ("comparison",), "peg-insertion", 4.0, (0, 1), trials, words)
+
+
+BOTH = [experiment("guided"), experiment("modular")]
+
+
+def figures(failed: list[int], kinds: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    spread = {kind: {"along": a, "across": b, "ratio": a / b} for kind, (a, b) in kinds.items()}
+    success = {"rate": 1 - len(failed) / 10, "successes": 10 - len(failed)}
+    trial = {"title": "peg", "seed": 0, "episodes": 10, "success": success, "failed seeds": failed}
+    return {"training": {"episodes": 100, "observations": 700}, "trials": [{**trial, "perception": spread}]}
+
+
+def of(measured: Experiment) -> Measured:
+    if measured.method == "guided":
+        seeds = {0: figures([1], {"seen": (0.001, 0.001), "implied": (0.004, 0.0005)})}
+        seeds[1] = figures([1, 2], {"seen": (0.003, 0.001), "implied": (0.004, 0.0005)})
+    else:
+        seeds = {1: figures([2, 3, 4], {"seen": (0.002, 0.002), "used": (0.001, 0.001)})}
+    return Measured(measured, seeds, True)
+
+
+def test_every_comparison_has_both_methods_and_differs_in_nothing_else() -> None:
+    for pair in pairs_of(COMPARISON):
+        assert set(pair) == {"guided", "modular"}
+        first, other = pair.values()
+        assert (first.seeds, first.tables, first.trials) == (other.seeds, other.tables, other.trials)
+        assert len(first.seeds) >= 3
+
+
+def test_success_stands_side_by_side_and_in_pairs_of_the_same_training_seed() -> None:
+    titles: list[str] = []
+    [row] = success_rows(BOTH, of, titles)
+    assert len(row) == len(titles)
+    cells = dict(zip(titles, row, strict=True))
+    assert cells["end to end"].startswith("**0.850** (0.900, 0.800)")
+    assert cells["modular"].startswith("**0.700** (0.700)")
+    assert cells["difference"] == "-0.100 (lost 2, won 1 of 10)"  # seed 1 alone has both
+    low, _, high = cells["over episodes"].partition(" to ")
+    assert float(low) < -0.1 < float(high)
+
+
+def test_errors_are_means_over_seeds_in_millimetres_and_what_is_missing_stays_empty() -> None:
+    titles: list[str] = []
+    guided, modular = error_rows(BOTH, of, titles)
+    assert len(guided) == len(modular) == len(titles)
+    assert guided[3:] == ["2.00", "1.00", "2.00", "", "", "", "4.00", "0.50", "8.00"]
+    assert modular[3:] == ["2.00", "2.00", "1.00", "1.00", "1.00", "1.00", "", "", ""]
+
+
+def test_what_was_not_measured_is_said_to_be_so() -> None:
+    titles: list[str] = []
+    [row] = success_rows(BOTH, lambda each: Measured(each, {}, True), titles)
+    assert row.count("not measured") == 2
+
+
+def test_other_scenes_make_no_pair() -> None:
+    one = figures([1], {})["trials"][0]
+    assert paired({0: one}, {0: {**one, "seed": 5}}) == ["", ""]
+    assert paired({0: one}, {1: one}) == ["", ""]
