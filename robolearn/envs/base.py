@@ -7,7 +7,7 @@ delays, randomisation, observations.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from copy import deepcopy
 from dataclasses import fields, replace
 from typing import Any, ClassVar
@@ -88,8 +88,8 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         self._scenes.clear()
         self.success = False
         self.drops = self.jams = 0
-        self._finished, self._judging = True, False
-        self._pairs: list[list[int]] | None = None
+        self._finished = True
+        self._seen: dict[str, Any] | None = None  # by `once`, in the step that is being judged
         self._observer = Observer(tuple(config.observe), self.views, self.arm.n, self.state_size)
         self.observation_space = self._observer.space()
         self.action_space = command_space(config.action, self.arm)
@@ -231,7 +231,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         if self.scene.path.diverged:
             self._held, self.success = 0, False
             return dict.fromkeys(self.config.reward_scales, 0.0), "diverged"
-        self._judging, self._pairs = True, None
+        self._seen = {}
         try:
             self.watch()
             terms = self.reward_terms()
@@ -239,7 +239,7 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
             self.success = self._held >= self.hold_steps
             return terms, "success" if self.success else self.failure()
         finally:
-            self._judging = False
+            self._seen = None
 
     def advance(self, torque: Array, width: float, steps: int) -> None:
         """Physics under one torque request, and the frames (`data.xpos` and so on) of where it leads.
@@ -328,14 +328,16 @@ class ManipulationEnv(gymnasium.Env[dict[str, NDArray[Any]], NDArray[np.float32]
         return all([body, finger] in pairs or [finger, body] in pairs for finger in fingers)
 
     def touching_bodies(self) -> list[list[int]]:
-        """The two bodies of every contact, in the order of `data.contact`.
+        """The two bodies of every contact, in the order of `data.contact`."""
+        return self.once("pairs", lambda: self.model.geom_bodyid[self.data.contact.geom].tolist())
 
-        While a step is judged, by `watch`, `reward_terms`, `holds` and `failure`, they are looked up once.
-        """
-        pairs = self._pairs if self._judging else None
-        if pairs is None:
-            pairs = self._pairs = self.model.geom_bodyid[self.data.contact.geom].tolist()
-        return pairs
+    def once(self, name: str, look: Callable[[], Any]) -> Any:
+        """What `look` gives; while a step is judged, by `watch` and what follows it, it looks only once."""
+        if self._seen is None:
+            return look()
+        if name not in self._seen:
+            self._seen[name] = look()
+        return self._seen[name]
 
     def action_of(self, torque: Array, closed: float) -> NDArray[np.float32]:
         """A torque action: joint torques [N·m], and the gripper from open (-1) to closed (+1)."""

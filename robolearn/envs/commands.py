@@ -6,6 +6,7 @@ state into a torque at every tick of the limiter; they exist to be compared with
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gymnasium
@@ -67,7 +68,7 @@ def make_command(kind: str, action: NDArray[Any], env: ManipulationEnv) -> Comma
             f"{'x y z and a rotation vector' if kind == 'pose' else 'one entry a joint'} and the gripper; "
             f"got {action.shape}"
         )
-    if not np.isfinite(action).all():
+    if not all(map(isfinite, action.tolist())):
         bad = [f"{i}: {action[i]}" for i in np.flatnonzero(~np.isfinite(action))]
         raise InputError(f"a {kind} action must be finite; entries {', '.join(bad)}")
     width = 0.0 if action[-1] > 0 else env.arm.gripper.max_width

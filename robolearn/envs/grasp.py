@@ -100,7 +100,7 @@ class GraspEnv(ManipulationEnv):
         assert isinstance(key, tuple)
         self._objects = [self._library[index] for index in key]
         self._bodies = [model.body(f"object{slot}").id for slot in range(self.config.count)]
-        self._rest_height = np.zeros(self.config.count)
+        self._rest_height = [0.0] * self.config.count
         self._carried: set[int] = set()
         placed: list[tuple[Array, float]] = []
         positions, yaws, rests = [], [], []
@@ -119,7 +119,7 @@ class GraspEnv(ManipulationEnv):
             placed.append((xy, radius))
             yaws.append(float(rng.uniform(-np.pi, np.pi)))
             position, quaternion = resting_pose(thing.rests[rests[-1]], xy, yaws[-1])
-            self._rest_height[slot] = position[2]
+            self._rest_height[slot] = float(position[2])
             position[2] += 2e-4 if free else PILE * piled
             positions.append(position)
             start = int(model.joint(model.body_jntadr[self._bodies[slot]]).qposadr[0])
@@ -128,7 +128,7 @@ class GraspEnv(ManipulationEnv):
         if piled:  # what lies on others comes to rest before the episode begins, the arm standing still above
             steps = round(SETTLE * self.physics_rate)
             self.scene.path.advance(np.zeros(self.arm.n), self.arm.gripper.max_width, steps)
-            self._rest_height = data.xpos[self._bodies, 2].copy()
+            self._rest_height = data.xpos[self._bodies, 2].tolist()
         self.sampled |= {
             "objects": [thing.name for thing in self._objects],
             "positions": np.array(positions),
@@ -166,8 +166,12 @@ class GraspEnv(ManipulationEnv):
 
     def _heights(self) -> list[float]:
         """How far each object is above where it rested [m]."""
-        xpos = self.data.xpos
-        return [float(xpos[b, 2] - rest) for b, rest in zip(self._bodies, self._rest_height, strict=True)]
+        heights: list[float] = self.once("heights", self._look_for_heights)
+        return heights
+
+    def _look_for_heights(self) -> list[float]:
+        z = self.data.xpos[:, 2].item
+        return [z(body) - rest for body, rest in zip(self._bodies, self._rest_height, strict=True)]
 
     def watch(self) -> None:
         for slot, height in enumerate(self._heights()):

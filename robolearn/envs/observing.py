@@ -19,6 +19,8 @@ from robolearn.errors import choose
 
 Array = NDArray[np.float64]
 
+_UNMOVED = (np.zeros((0, 3)), np.zeros((0, 4)))  # a world without bodies that are moved by hand
+
 
 class Moment(NamedTuple):
     """What is kept of an instant until it is observed.
@@ -45,7 +47,7 @@ class Moment(NamedTuple):
         return cls(
             data.qpos.copy(),
             data.qvel.copy(),
-            (data.mocap_pos.copy(), data.mocap_quat.copy()),
+            (data.mocap_pos.copy(), data.mocap_quat.copy()) if scene.model.nmocap else _UNMOVED,
             scene.path.filtered.copy(),
             data.sensordata.copy(),
             state,
