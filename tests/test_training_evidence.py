@@ -157,14 +157,16 @@ def test_tables_say_mean_worst_interval_and_what_is_missing(machine: Machine) ->
     assert text.startswith("# Results\n")
     measured = "**0.850** (0.750, 0.950) | 0.750 | 0.000 to 1.000 | 0.812 to 0.882"
     when = f"{time.strftime('%Y-%m-%d')}, commit abc1234"
+    train, harder = "`robolearn train grasp --minutes 1 --count 2`", "`robolearn evaluate RUN --set count=3`"
     rows = [line for line in text.splitlines() if " min |" in line]
     assert rows == [
-        f"| easy | 1 min | {measured} | >= 0.9, worst >= 0.8 | `easy` | {when} |  |",
-        f"| hard | 1 min | {measured} |  | `easy` | {when} |  |",
+        f"| easy | 1 min | {measured} | >= 0.9, worst >= 0.8 | `easy` | {train} | {when} |  |",
+        f"| hard | 1 min | {measured} |  | `easy` | {train}, then {harder} | {when} |  |",
     ]
-    assert "| pegs |  | not measured |  |  | `other` |  |  |" in text.splitlines()
+    pegs = "`robolearn train peg-insertion --minutes 2`"
+    assert f"| pegs |  | not measured |  |  | `other` | {pegs} |  |  |" in text.splitlines()
     manner = "1.5 s | 1.5 N | 1.5 N | 1.5 N·m/s | 6 in 400 | 2 in 400 | 2.50 % of ticks altered"
-    assert f"| hard | {manner} | {when} |" in text.splitlines()
+    assert f"| hard | {manner} | `easy` | {train}, then {harder} | {when} |  |" in text.splitlines()
     for title in (*TABLES.values(), "How the policies move"):
         assert text.count(f"## {title}\n") == 1
     # what a person writes around the tables stays
