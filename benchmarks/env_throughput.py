@@ -13,6 +13,7 @@ pictures ("seen alone") is against a bare loop that is told what to skip.
 
     python benchmarks/env_throughput.py
     python benchmarks/env_throughput.py --tasks grasp --episodes 2 --json
+    python benchmarks/env_throughput.py --no-pixels --no-processes    # state alone
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Options:
     """teacher episodes a task"""
     repeats: int = 5
     """times that everything is measured; the fastest counts"""
+    pixels: bool = True
+    """also measure pictures"""
     processes: bool = True
     """also measure two processes at once"""
     json: bool = False
@@ -220,19 +223,23 @@ def measure(task: str, options: Options) -> dict[str, Any]:
     """Control steps a CPU second, as `env.step` and bare, with and without pictures."""
     pixels, state = (make(task, dict(observe=observe)) for observe in (CAMERAS + READINGS, READINGS))
     episodes = [record(state, seed) for seed in range(options.episodes)]
-    pixels.reset(seed=0)  # makes the GL context
+    if options.pixels:
+        pixels.reset(seed=0)  # makes the GL context
     play(
         state.model._address, state.data._address, state.data.ctrl, np.zeros((0, state.model.nu))
     )  # compiles
-    everything, seen = Draughtsman(pixels.model, skip=False), Draughtsman(pixels.model, skip=True)
     runs: dict[str, Callable[[Episode], float]] = {
-        "env pixels": lambda episode: replay_env(pixels, episode),
-        "bare pixels": lambda episode: replay_bare(pixels, episode, everything),
-        "bare seen": lambda episode: replay_bare(pixels, episode, seen),
         "env state": lambda episode: replay_env(state, episode),
         "bare state": lambda episode: replay_bare(state, episode),
     }
-    rates = {}
+    if options.pixels:
+        everything, seen = Draughtsman(pixels.model, skip=False), Draughtsman(pixels.model, skip=True)
+        runs = {
+            "env pixels": lambda episode: replay_env(pixels, episode),
+            "bare pixels": lambda episode: replay_bare(pixels, episode, everything),
+            "bare seen": lambda episode: replay_bare(pixels, episode, seen),
+            **runs,
+        }
     best = {name: np.full(len(episodes), np.inf) for name in runs}
     for _ in range(options.repeats):
         for i, episode in enumerate(episodes):
@@ -242,14 +249,11 @@ def measure(task: str, options: Options) -> dict[str, Any]:
         env.close()
     steps = sum(len(episode.actions) for episode in episodes)
     rates = {name: steps / float(times.sum()) for name, times in best.items()}
-    return {
-        "task": task,
-        "steps": steps,
-        "physics_rate": state.physics_rate,
-        "pixels": compare(rates["env pixels"], rates["bare pixels"]),
-        "pixels, seen alone": compare(rates["env pixels"], rates["bare seen"]),
-        "state": compare(rates["env state"], rates["bare state"]),
-    }
+    found: dict[str, Any] = {"task": task, "steps": steps, "physics_rate": state.physics_rate}
+    if options.pixels:
+        found["pixels"] = compare(rates["env pixels"], rates["bare pixels"])
+        found["pixels, seen alone"] = compare(rates["env pixels"], rates["bare seen"])
+    return found | {"state": compare(rates["env state"], rates["bare state"])}
 
 
 def compare(ours: float, reference: float) -> dict[str, float]:
