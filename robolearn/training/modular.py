@@ -53,6 +53,7 @@ def modular_config(network: VisuomotorConfig, env: ManipulationEnv) -> ModularCo
         posture=tuple(env.usual_posture.tolist()),
         friction=(upper,) * max(env.arm.n - 3, 0) + (wrist,) * min(env.arm.n, 3),
         rate=float(env.config.control_rate),
+        delay=sum(env.contract().delays[name] for name in ("observation", "action")),
         facts=FACTS[task](env),
     )
 

@@ -23,7 +23,7 @@ from robolearn.policies.modular.goal import Goal, Sighting
 from robolearn.policies.modular.labels import insertion_labels, rotations
 from robolearn.policies.modular.search import spiral, spiral_direction, spiral_length, swing
 from robolearn.policies.modular.servo import Servo
-from robolearn.skills import BEYOND, STRIDE, insertion_aim, tightness
+from robolearn.skills import BEYOND, STRIDE, UPRIGHT, insertion_aim, tightness
 
 Array = NDArray[np.float64]
 
@@ -37,7 +37,8 @@ DRIVEN = 0.006  # an aim so far below the tip means to go down [m]
 STEP = 0.001  # a tip that has not come deeper by so much [m]
 STOPPED = 0.2  # for so long [s] is stopped by something
 RIM = 0.015  # over where the mouth is believed to be, at most: higher there is nothing to stop it [m],
-PATIENCE = 0.8  # and so long it may take to align there before it presses down anyway [s]
+PATIENCE = 0.8  # and so long it may be there without being aligned better before it presses anyway [s]
+BETTER = 0.1  # of what the chamfer and the fit forgive
 ENTERED = 0.0015  # below the chamfer the tip is in the hole [m]
 DOUBT = 0.0025  # more than that, where the rim has not been felt [m]
 
@@ -82,7 +83,8 @@ class Insertion:
         self._goal.reset()
         self._lowest = np.inf  # height of the tip when it last came deeper by a step [m]
         self._since = 0.0  # how long ago that was, or the tip was last not sent down [s]
-        self._near = 0.0  # how long the tip has been near the mouth [s]
+        self._near = 0.0  # how long the tip has been near the mouth without being aligned better [s]
+        self._misfit = self._best = np.inf  # now, and the least so far, over what is forgiven
         self.pressing = False
         self._rim: float | None = None  # where it was stopped first [m]
         self._slid = 0.0  # along the spiral [m]
@@ -129,8 +131,9 @@ class Insertion:
             self._along_the_rim(tip, mouth, goal.rotation)
         else:
             twist = rotation_error(goal.rotation, hand)
-            aside = float(np.hypot(*(tip - mouth)[:2]))
-            self._aim = insertion_aim(tip, mouth, aside, sqrt(twist @ twist), self._tight, self._enough)
+            aside, askew = float(np.hypot(*(tip - mouth)[:2])), sqrt(twist @ twist)
+            self._misfit = max(aside / self._tight, askew / UPRIGHT)
+            self._aim = insertion_aim(tip, mouth, aside, askew, self._tight, self._enough)
             self._turned = goal.rotation
         self._feel(tip, mouth)
 
@@ -180,6 +183,8 @@ class Insertion:
             self._lowest, self._since = height, 0.0
         else:
             self._since += self._period
+        if self._misfit < self._best - BETTER:
+            self._best, self._near = self._misfit, 0.0
         self._near += self._period if over < RIM else 0.0
         stopped = self._since >= STOPPED and over < RIM
         if stopped and self._rim is None and not self.inside:

@@ -39,6 +39,7 @@ class ModularConfig(VisuomotorConfig):
         posture: joint positions to stay near (n,) [rad].
         friction: guess at the joints' Coulomb friction (n,) [N·m].
         rate: control steps a second [Hz].
+        delay: from a reading to the torque that answers it, as is to be expected [s].
         facts: what the skill wants to know from the drawings, by name.
     """
 
@@ -47,6 +48,7 @@ class ModularConfig(VisuomotorConfig):
     posture: tuple[float, ...] = ()
     friction: tuple[float, ...] = ()
     rate: float = 20.0
+    delay: float = 0.0
     facts: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,7 @@ class ModularConfig(VisuomotorConfig):
         choose("task of a modular policy", self.task, SKILLS)
         choose("arm of a modular policy", self.arm, arm_names())
         checks.number("rate", self.rate, above=0.0)
+        checks.number("delay", self.delay, low=0.0)
         for name, value in checks.mapping("facts", self.facts).items():
             checks.number(f"fact {name}", value, low=0.0)
 
@@ -72,7 +75,7 @@ class Hands:
         arm = load_arm(config.arm)
         posture = np.array(checks.vector("posture", config.posture, arm.n))
         friction = np.array(checks.vector("friction", config.friction, arm.n))
-        self.servo = Servo(arm, posture, friction, config.rate)
+        self.servo = Servo(arm, posture, friction, config.rate, config.delay)
         self.skill = SKILLS[config.task](self.servo, config.rate, config.facts)
 
     def reset(self) -> None:

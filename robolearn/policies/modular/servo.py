@@ -3,6 +3,10 @@
 The teachers ask the simulator where the hand is and how the arm's inertia feels there; here that is computed
 from the measured joint positions and the arm's profile. Where joints have friction, the teachers add what
 this episode's joints have; here a guess is added, and the error that is left is integrated.
+
+What is observed is old, and what is commanded comes late. Over the delay that is to be expected the arm is
+moved on by its own model, under the torque that was asked for last: what it presses or carries with moves
+nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ class Servo:
         friction: guess at the joints' Coulomb friction (n,) [N·m]; where all of it is 0, nothing is
             integrated either.
         rate: control steps a second [Hz].
+        delay: from a reading to the torque that answers it, less than a control step [s].
 
     Attributes:
         position, rotation: of the hand's grip point, (3,) [m] and (3, 3), base frame, as last felt.
@@ -41,21 +46,26 @@ class Servo:
         InputError: the arm is a MuJoCo file.
     """
 
-    def __init__(self, arm: ArmProfile, posture: Array, friction: Array, rate: float) -> None:
+    def __init__(
+        self, arm: ArmProfile, posture: Array, friction: Array, rate: float, delay: float = 0.0
+    ) -> None:
         self._arm, self._model, self._posture = arm, ArmModel(arm), posture
-        self._friction, self._step = friction, 1.0 / rate
+        self._friction, self._step, self._delay = friction, 1.0 / rate, delay
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was wound up."""
+        """Forget what was wound up, and asked for."""
+        self._asked = np.zeros(self._arm.n)  # acceleration that was asked for last [rad/s²]
         self._wound, self._wound_turn = np.zeros(3), np.zeros(3)
 
     def feel(self, q: Array, dq: Array) -> None:
         """Take in where the arm is: joint positions (n,) [rad] and velocities (n,) [rad/s]."""
-        self._q, self._dq = np.asarray(q, float), np.asarray(dq, float)
-        self._frames = self._model.frames(self._q)
-        grip = self._model.grip(self._frames)
+        q, dq = np.asarray(q, float), np.asarray(dq, float)
+        grip = self.grips(q)
         self.position, self.rotation = grip[:3, 3].copy(), grip[:3, :3].copy()
+        late, gain = self._delay, self._asked
+        self._q, self._dq = q + late * dq + 0.5 * late**2 * gain, dq + late * gain
+        self._asked = np.zeros_like(q)  # unless a torque is asked for now
 
     def grips(self, q: Array) -> Array:
         """Poses (..., 4, 4) of the grip point at joint positions (..., n) [rad], base frame."""
@@ -78,16 +88,18 @@ class Servo:
             held: the frame's origin in the hand's grip frame (3,) [m]; the grip point if None.
             load: force that the hand has to exert besides (3,) [N].
         """
-        arm = np.zeros(3) if held is None else self.rotation @ held
-        jacobian = self._model.jacobian(self._frames)
+        frames = self._model.frames(self._q)
+        inertia, grip = self._model.inertia(frames), self._model.grip(frames)
+        arm = np.zeros(3) if held is None else grip[:3, :3] @ held
+        jacobian = self._model.jacobian(frames)
         jacobian[:3] += np.cross(np.eye(3), arm).T @ jacobian[3:]  # the turning of the hand moves it, too
-        error, twist = goal - self.position - arm, rotation_error(rotation, self.rotation)
+        error, twist = goal - grip[:3, 3] - arm, rotation_error(rotation, grip[:3, :3])
         if self._friction.any():
             self._wind(error, twist)
         torque = hand_torque(
             gains,
             jacobian,
-            self._model.inertia(self._frames),
+            inertia,
             self._q,
             self._dq,
             self._posture,
@@ -95,6 +107,8 @@ class Servo:
             twist + self._wound_turn,
             load,
         )
+        moving = torque if load is None else torque - jacobian[:3].T @ load
+        self._asked = np.linalg.solve(inertia, moving)
         # along the motion, and from rest along the torque
         torque = torque + self._friction * np.tanh(self._dq / SLOW + torque / FAINT)
         return np.asarray(np.clip(torque, -self._arm.tau_max, self._arm.tau_max))
