@@ -10,8 +10,7 @@ from robolearn.camera import Camera
 from robolearn.envs.kinematics import DOWN, quaternion_of
 from robolearn.errors import InputError
 from robolearn.hardware.arm import load_arm
-from robolearn.hardware.calibration.projection import Lens, inverse, pose
-from robolearn.hardware.model import ArmModel
+from robolearn.hardware.calibration.projection import Lens, pose
 from robolearn.policies.modular.board import BoardPolicy, BoardSight
 from robolearn.policies.modular.labels import rotations
 from robolearn.policies.modular.policy import ModularConfig
@@ -65,10 +64,7 @@ def config(**changes: Any) -> ModularConfig:
 
 
 def test_it_stays_until_it_has_seen_the_board_and_then_remembers_it() -> None:
-    grip = ArmModel(ARM).grip(ArmModel(ARM).frames(ARM.home))
-    # a board that puts the hole ahead and to the side of the tip
-    hole = pose(np.eye(3), (grip @ TIP)[:3, 3] + [0.0, 0.05, -0.03])
-    board = inverse(MOUNT) @ hole @ inverse(HOLE)
+    board = look(0.3, 0.5, 0.2, np.array([0.0, 0.0, 0.5]))
     picture, nothing = Painter(PINHOLE).picture(board, 0), np.full((480, 640), 120, np.uint8)
     policy = BoardPolicy(sight(), config())
     np.testing.assert_array_equal(policy.act(observed(nothing)), [0.0] * ARM.n + [1.0])

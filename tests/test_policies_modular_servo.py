@@ -69,3 +69,23 @@ def test_where_there_is_friction_what_stays_wrong_is_wound_up_within_bounds(env:
 def test_no_torque_is_beyond_the_arms_limits(env: BallEnv) -> None:
     torque = servo(env).torque(GOAL, DOWN, Gains(), load=np.array([0.0, 0.0, 5000.0]))
     assert (np.abs(torque) <= ARM.tau_max).all()
+
+
+def test_it_answers_an_old_reading_as_it_would_the_arm_of_then(env: BallEnv) -> None:
+    """What was asked for moves the arm on by the model; what it only carries does not."""
+    late = 0.04
+    q, dq = env.data.qpos[env.handles.qpos], env.data.qvel[env.handles.dof]
+    ahead = Servo(ARM, env.usual_posture, np.zeros(ARM.n), 20.0, late)
+    ahead.feel(q, dq)
+    ahead.torque(GOAL, DOWN, Gains())
+    gain = ahead._asked
+    ahead.feel(q, dq)
+    now = Servo(ARM, env.usual_posture, np.zeros(ARM.n), 20.0)
+    now.feel(q + late * dq + 0.5 * late**2 * gain, dq + late * gain)
+    np.testing.assert_allclose(ahead.torque(GOAL, DOWN, Gains()), now.torque(GOAL, DOWN, Gains()))
+    np.testing.assert_allclose(ahead.position, env.grip_pose()[0], atol=1e-9)  # of the picture, not of then
+
+    resting = Servo(ARM, q, np.zeros(ARM.n), 20.0, late)
+    resting.feel(q, np.zeros(ARM.n))
+    resting.torque(resting.position, resting.rotation, Gains(), load=np.array([0.0, 0.0, -4.0]))
+    np.testing.assert_allclose(resting._asked, 0.0, atol=1e-9)
