@@ -61,8 +61,8 @@ def test_what_is_the_same_in_every_frame_of_an_episode_is_bias_and_widens_the_in
     assert found.bias_across == pytest.approx(found.across)
     assert found.along_interval is not None
     assert noise.along_interval is not None
-    wide, narrow = (np.ptp(entry.along_interval) for entry in (found, noise))
-    assert wide > 3 * narrow
+    (low, high), (lower, higher) = found.along_interval, noise.along_interval
+    assert high - low > 3 * (higher - lower)
 
 
 def test_a_single_episode_has_no_interval_and_none_no_errors() -> None:

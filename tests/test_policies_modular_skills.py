@@ -57,7 +57,8 @@ def test_a_hand_that_closes_beside_the_object_opens_and_looks_again() -> None:
     env = blind("grasp", episode_seconds=10.0)
     hands = Hands(modular_config(VisuomotorConfig(), env))
     observation, _ = env.reset(seed=3)
-    commands, done = [], False
+    commands: list[float] = []
+    done = False
     while not done:
         grip = hands.servo.grips(observation["q"].astype(float)[None])
         label = hands.skill.labels(observation["state"].astype(float)[None], grip)[0]
@@ -100,4 +101,4 @@ def test_what_does_not_fit_is_refused(changed: dict[str, object], message: str) 
     env = blind("peg-insertion")
     good = vars(modular_config(VisuomotorConfig(), env))
     with pytest.raises(InputError, match=message):
-        Hands(ModularConfig(**{**good, **changed}))  # type: ignore[arg-type]
+        Hands(ModularConfig(**{**good, **changed}))

@@ -78,7 +78,9 @@ def test_the_detector_learns_a_few_frames_by_heart(task: str) -> None:
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
 
 
-def test_an_error_near_the_hole_weighs_as_much_as_a_large_one_from_afar() -> None:
+def test_an_error_near_the_hole_weighs_as_much_as_a_large_one_from_afar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     network = small_problem().network
 
     def loss(distance: float, error: float) -> float:
@@ -86,7 +88,7 @@ def test_an_error_near_the_hole_weighs_as_much_as_a_large_one_from_afar() -> Non
         label[:, 2] = -distance
         wrong = label.clone()
         wrong[:, 0] += error
-        network.predict = lambda batch: wrong  # type: ignore[method-assign]
+        monkeypatch.setattr(network, "predict", lambda batch: wrong)
         return float(detection(network, {"state": label}, GuidedConfig())[0])
 
     assert loss(0.0, 0.001) == pytest.approx(loss(0.1, 0.016), rel=1e-4)

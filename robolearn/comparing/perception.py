@@ -75,17 +75,17 @@ def spread(episodes: Sequence[Array], axis: Array, seed: int = 0) -> Spread | No
     means = np.array([errors.mean(0) for errors in kept])
     bias_along, bias_across = split(means, axis)
     along, across = _roots(sums.sum(0))
-    intervals: list[tuple[float, float] | None] = [None] * 3
+    ends: list[tuple[float, float] | None] = [None] * 3
     if len(kept) > 1:
         drawn = np.random.default_rng(seed).integers(len(kept), size=(DRAWS, len(kept)))
         totals = sums[drawn].sum(1)
         alongs, acrosses = np.sqrt(totals[:, 0] / totals[:, 2]), np.sqrt(totals[:, 1] / totals[:, 2])
-        intervals = [_middle(values) for values in (alongs, acrosses, _ratio(alongs, acrosses))]
+        ends = [_middle(values) for values in (alongs, acrosses, _ratio(alongs, acrosses))]
     return Spread(
         along,
         across,
         float(_ratio(np.array(along), np.array(across))),
-        *intervals,
+        *(ends[0], ends[1], ends[2]),
         float(np.sqrt(bias_along.mean())),
         float(np.sqrt(bias_across.mean())),
         len(kept),

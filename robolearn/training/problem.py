@@ -17,6 +17,7 @@ from robolearn.errors import InputError, choose
 from robolearn.policies.bundle import save_bundle
 from robolearn.policies.guided import Objective, imitation
 from robolearn.policies.modular.learning import detection
+from robolearn.policies.modular.policy import Modular
 from robolearn.policies.visuomotor import Visuomotor
 from robolearn.training.modular import detector, relabelled
 from robolearn.training.run import ModularTrainConfig, TrainConfig
@@ -75,7 +76,7 @@ def pose(config: TrainConfig) -> Problem:
         changes = config.changes
         action = (env.action_space.shape or (0,))[0]
         try:
-            if modular := isinstance(config, ModularTrainConfig):
+            if isinstance(config, ModularTrainConfig):
                 network: Visuomotor = detector(config.network, env, cameras, channels, action)
             else:
                 network = Visuomotor(config.network, cameras, channels, env.state_size, action)
@@ -83,7 +84,11 @@ def pose(config: TrainConfig) -> Problem:
             raise InputError(f"no {config.network} fits pictures of {cameras}: {error}") from error
         collected = {**changes, "observe": (*observe, "state")}
         problem = Problem(config.task, changes, collected, env.contract(config.network.history), network)
-        return replace(problem, objective=detection, prepare=relabelled(network)) if modular else problem
+        return (
+            replace(problem, objective=detection, prepare=relabelled(network))
+            if isinstance(network, Modular)
+            else problem
+        )
     finally:
         env.close()
 

@@ -96,7 +96,7 @@ class Servo:
         error, twist = goal - grip[:3, 3] - arm, rotation_error(rotation, grip[:3, :3])
         if self._friction.any():
             self._wind(error, twist)
-        torque = hand_torque(
+        wanted = hand_torque(
             gains,
             jacobian,
             inertia,
@@ -107,10 +107,10 @@ class Servo:
             twist + self._wound_turn,
             load,
         )
-        moving = torque if load is None else torque - jacobian[:3].T @ load
+        moving = wanted if load is None else wanted - jacobian[:3].T @ load
         self._asked = np.linalg.solve(inertia, moving)
         # along the motion, and from rest along the torque
-        torque = torque + self._friction * np.tanh(self._dq / SLOW + torque / FAINT)
+        torque = wanted + self._friction * np.tanh(self._dq / SLOW + wanted / FAINT)
         return np.asarray(np.clip(torque, -self._arm.tau_max, self._arm.tau_max))
 
     def _wind(self, error: Array, twist: Array) -> None:
