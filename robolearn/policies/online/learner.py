@@ -110,7 +110,7 @@ class OnlineLearner(Learner):
     def witness(self, observation: dict[str, Tensor], features: Tensor | None) -> Tensor:
         """What the critics are told of observations of which the policy's layers are told `features`."""
         if self.privileged is not None:
-            return self.privileged(observation)  # type: ignore[no-any-return]
+            return self.privileged(observation)
         assert features is not None
         return features
 

@@ -96,7 +96,8 @@ class Collectors:
         collector.send(play)
 
     def ready(self, timeout: float = 0.0) -> list[tuple[Play, Episode]]:
-        deadline, finished = time.monotonic() + timeout, []
+        deadline = time.monotonic() + timeout
+        finished: list[tuple[Play, Episode]] = []
         while True:
             patience = 0.0 if finished else max(deadline - time.monotonic(), 0.0)
             by_line = {collector.episodes: collector for collector in self._collectors}
