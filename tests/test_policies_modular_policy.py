@@ -33,8 +33,16 @@ def test_what_was_saved_acts_as_before_and_begins_anew_after_a_reset(tmp_path: P
     np.testing.assert_array_equal(loaded.network.act(second), expected)
     for _ in range(2):  # what was seen before a reset does not matter after it
         loaded.network.reset()
-        loaded.network.observe(first)  # somebody else acts: the goal is one of all frames all the same
+        loaded.network.act(first)
         np.testing.assert_array_equal(loaded.network.act(second), expected)
+    loaded.network.reset()
+    loaded.network.observe(first)  # somebody else acts: the goal is one of all frames all the same
+    goal = loaded.network.hands.skill.goal
+    loaded.network.observe(second)
+    after = loaded.network.hands.skill.goal
+    assert goal is not None
+    assert after is not None
+    assert not np.array_equal(goal.position, after.position)
     alone = loaded.network.act(first)
     assert alone.shape == (8,)
     assert np.isfinite(alone).all()

@@ -50,7 +50,15 @@ TASKS = {
 
 METHODS: dict[str, tuple[str, ...]] = {
     "guided": (),
-    "modular": ("policies/modular/*.py", "training/modular.py", "hardware/model.py"),
+    "modular": (
+        "policies/modular/g*.py",
+        "policies/modular/insertion.py",
+        "policies/modular/l*.py",
+        "policies/modular/policy.py",
+        "policies/modular/s*.py",
+        "training/modular.py",
+        "hardware/model.py",
+    ),
 }
 """What counts for one way of learning alone."""
 

@@ -84,11 +84,9 @@ def pose(config: TrainConfig) -> Problem:
             raise InputError(f"no {config.network} fits pictures of {cameras}: {error}") from error
         collected = {**changes, "observe": (*observe, "state")}
         problem = Problem(config.task, changes, collected, env.contract(config.network.history), network)
-        return (
-            replace(problem, objective=detection, prepare=relabelled(network))
-            if isinstance(network, Modular)
-            else problem
-        )
+        if isinstance(network, Modular):
+            return replace(problem, objective=detection, prepare=relabelled(network))
+        return problem
     finally:
         env.close()
 

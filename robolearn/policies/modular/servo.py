@@ -55,7 +55,7 @@ class Servo:
 
     def reset(self) -> None:
         """Forget what was wound up, and asked for."""
-        self._asked = np.zeros(self._arm.n)  # acceleration that was asked for last [rad/s²]
+        self._asked: Array = np.zeros(self._arm.n)  # acceleration that was asked for last [rad/s²]
         self._wound, self._wound_turn = np.zeros(3), np.zeros(3)
 
     def feel(self, q: Array, dq: Array) -> None:
@@ -108,7 +108,7 @@ class Servo:
             load,
         )
         moving = wanted if load is None else wanted - jacobian[:3].T @ load
-        self._asked = np.linalg.solve(inertia, moving)
+        self._asked = np.asarray(np.linalg.solve(inertia, moving))
         # along the motion, and from rest along the torque
         torque = wanted + self._friction * np.tanh(self._dq / SLOW + wanted / FAINT)
         return np.asarray(np.clip(torque, -self._arm.tau_max, self._arm.tau_max))
