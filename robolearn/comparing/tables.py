@@ -1,0 +1,115 @@
+"""The tables that set end to end against modular, from the figures of experiments.
+
+Rows come as lists of cells, so that whoever writes a page lays them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from robolearn.training.evidence_figures import Figures, Measured
+from robolearn.training.experiments import Experiment
+from robolearn.training.statistics import difference_interval, wilson_interval
+
+Of = Callable[[Experiment], Measured]
+
+METHODS = {"guided": "end to end", "modular": "modular"}
+"""What is compared, by the method's name, the first as the base."""
+
+SUCCESS = """\
+Both learn from the same number of episodes in the same time. The difference is modular minus end to end, in
+pairs of the same training seed and scene, with its 95% interval over episodes (Agresti and Min)."""
+
+ERRORS = """\
+Root mean squares over the frames in which the tip is within 2 cm above the mouth and 1 cm aside, means over
+training seeds [mm]: along the insertion's axis, and for each direction across it. *Seen* is what the network
+predicts from one frame, *used* what the modular controller acts on, *implied* the displacement of the goal by
+which the teacher would command what the policy does (docs/modular.md). An error without a direction has a
+ratio of 1."""
+
+CURVES = """\
+The same task with fewer episodes: collecting ends with so many, learning goes on until the time is over."""
+
+
+def pairs_of(experiments: Sequence[Experiment]) -> list[dict[str, Experiment]]:
+    """Experiments that differ in their method alone, together, by method, in the order of each's first."""
+    found: dict[tuple[object, ...], dict[str, Experiment]] = {}
+    for experiment in experiments:
+        rest = tuple(word for word in experiment.words if word not in ("--method", experiment.method))
+        found.setdefault((experiment.task, experiment.minutes, rest), {})[experiment.method] = experiment
+    return list(found.values())
+
+
+def success_rows(experiments: Sequence[Experiment], of: Of, titles: list[str]) -> list[list[str]]:
+    """Success of both methods, and the difference, a row for each pair; fills `titles`."""
+    titles += ["task", "time"]
+    for name in METHODS.values():
+        titles += [name, "episodes", "images"]
+    titles += ["difference", "over episodes", "name"]
+    rows = []
+    for pair in pairs_of(experiments):
+        first = next(iter(pair.values()))
+        row, tried = [first.trials[0].title, f"{first.minutes:g} min"], {}
+        for method in METHODS:
+            measured = of(pair[method]) if method in pair else None
+            tried[method] = measured.tried(pair[method].trials[0]) if measured else {}
+            trained = [figures["training"] for figures in measured.seeds.values()] if measured else []
+            row += [_success(list(tried[method].values())), _mean(trained, "episodes")]
+            row.append(_mean(trained, "observations"))
+        row += paired(tried["guided"], tried["modular"])
+        rows.append([*row, ", ".join(f"`{experiment.name}`" for experiment in pair.values())])
+    return rows
+
+
+def error_rows(experiments: Sequence[Experiment], of: Of, titles: list[str]) -> list[list[str]]:
+    """Errors by kind, a row for each experiment; fills `titles`."""
+    titles += ["task", "method", "success"]
+    for kind in ("seen", "used", "implied"):
+        titles += [f"{kind}, along", "across", "ratio"]
+    rows = []
+    for experiment in experiments:
+        tried = list(of(experiment).tried(experiment.trials[0]).values())
+        row = [experiment.trials[0].title, METHODS[experiment.method], _success(tried)]
+        for kind in ("seen", "used", "implied"):
+            spreads = [entry["perception"][kind] for entry in tried if kind in entry["perception"]]
+            row += [_error(spreads, "along", 1e3), _error(spreads, "across", 1e3), _error(spreads, "ratio")]
+        rows.append(row)
+    return rows
+
+
+def paired(first: Mapping[int, Figures], other: Mapping[int, Figures]) -> list[str]:
+    """Difference of the other's success to the first's, and its interval; empty where there are no pairs.
+
+    Args:
+        first, other: figures of a trial by training seed.
+    """
+    lost = won = pairs = 0
+    for seed in first.keys() & other.keys():
+        if any(first[seed][key] != other[seed][key] for key in ("seed", "episodes")):
+            continue  # other scenes: nothing to compare
+        before, after = (set(figures[seed]["failed seeds"]) for figures in (first, other))
+        lost, won = lost + len(after - before), won + len(before - after)
+        pairs += other[seed]["episodes"]
+    if not pairs:
+        return ["", ""]
+    low, high = difference_interval(lost, won, pairs)
+    return [f"{(won - lost) / pairs:+.3f} (lost {lost}, won {won} of {pairs})", f"{low:+.3f} to {high:+.3f}"]
+
+
+def _success(tried: Sequence[Figures]) -> str:
+    if not tried:
+        return "not measured"
+    rates = [entry["success"]["rate"] for entry in tried]
+    successes = sum(entry["success"]["successes"] for entry in tried)
+    low, high = wilson_interval(successes, sum(entry["episodes"] for entry in tried))
+    return f"**{fmean(rates):.3f}** ({', '.join(f'{rate:.3f}' for rate in rates)}), {low:.3f} to {high:.3f}"
+
+
+def _mean(trained: Sequence[Mapping[str, Any]], key: str) -> str:
+    return f"{fmean(entry[key] for entry in trained):.0f}" if trained else ""
+
+
+def _error(spreads: Sequence[Mapping[str, Any]], key: str, scale: float = 1.0) -> str:
+    return f"{scale * fmean(entry[key] for entry in spreads):.2f}" if spreads else ""
