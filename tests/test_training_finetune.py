@@ -243,7 +243,7 @@ def test_a_fine_tuning_spends_its_budget_and_keeps_everything(
     for words in (
         "Success in each round",
         "The bundle&#39;s policy",
-        "none did better",
+        "None did better",
         "<b>6</b><span>of 8",
     ):
         assert words in page, words
