@@ -93,10 +93,11 @@ def test_tiers_by_name() -> None:
 def test_every_value_is_in_info_and_is_the_readers_to_keep(name: str) -> None:
     env = make(name, {"randomisation": "rich", "observe": ("q",)})
     _, info = env.reset(seed=0)
-    expected = set(RICH.sample(np.random.default_rng(0), 7, ()))
-    own = {"grasp": {"objects"}, "peg-insertion": {"hole_shift", "hole_yaw", "grasp_shift", "grasp_tilt"}}[
-        name
-    ]
+    expected = {"start_posture"} | set(RICH.sample(np.random.default_rng(0), 7, ()))
+    own = {
+        "grasp": {"objects", "positions", "yaws", "rests"},
+        "peg-insertion": {"hole_shift", "hole_yaw", "grasp_shift", "grasp_tilt"},
+    }[name]
     assert set(info["sampled"]) == expected | own
     info["sampled"]["joint_friction"][:] = 99.0
     assert env.sampled["joint_friction"].max() < 1.1
