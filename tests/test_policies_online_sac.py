@@ -154,7 +154,9 @@ def test_a_mass_is_pushed_to_the_middle_after_seconds_of_trying() -> None:
     )
     network = Visuomotor(VisuomotorConfig(hidden=32, layers=2), {}, {"x": 2}, 0, 2)
     actor = SoftActor(network, -torch.ones(1), torch.ones(1), 0.5 * torch.ones(1))
-    taught: Any = METHODS["sac"](actor, shared, METHODS["sac"].config_type(temperature=0.01), None, CPU)
+    taught: Any = METHODS["sac"](
+        actor, shared, METHODS["sac"].config_type(temperature=0.01, temperature_rate=1e-3), None, CPU
+    )
     env, rng = PointMass(), np.random.default_rng(0)
     rows: list[tuple[Any, ...]] = []
 

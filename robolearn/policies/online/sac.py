@@ -40,8 +40,8 @@ class SACConfig:
         delay: steps of the critics for each step of the policy.
     """
 
-    temperature: float = 0.001
-    temperature_rate: float = 1e-3
+    temperature: float = 2e-4
+    temperature_rate: float = 3e-4
     entropy: float = -1.0
     delay: int = 2
 
