@@ -307,6 +307,14 @@ def test_speeds_in_other_units(factor: float):
     assert [(f.severity, f.component) for f in found] == [("error", 0)]
 
 
+@pytest.mark.parametrize("noise", [1e-4, 1e-3])
+def test_the_noise_of_a_joint_at_rest_is_no_wrong_speed(noise: float):
+    q, dq = observed(healthy(), "q"), observed(healthy(), "dq")
+    q[:, 0] = np.random.default_rng(0).normal(0.0, noise, len(q))
+    dq[:, 0] = 0.0
+    assert [f for f in findings_in(seeing(healthy(), q=q, dq=dq)) if f.check == "speed reading"] == []
+
+
 # --- episodes that lack much ----------------------------------------------------------------------------
 
 
@@ -330,6 +338,8 @@ def test_an_episode_of_speeds_without_positions():
     channels = (Channel("dq", "rad/s", 3, per_joint=True),)
     episode = having(replace(healthy(), observations=seen), proprioception=channels)
     assert findings_in(episode) == []
+    even = np.full_like(observed(episode, "dq"), 0.2)
+    assert not [f for f in findings_in(seeing(episode, dq=even)) if f.check == "frozen reading"]
     front = observed(episode, "front")
     front[20:40] = front[20]
     assert only(seeing(episode, front=front)).check == "frozen picture"

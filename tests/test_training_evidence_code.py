@@ -67,9 +67,7 @@ def reached() -> set[str]:
     return imported({"training/train.py", "training/evaluation.py"})
 
 
-@pytest.mark.parametrize(
-    "pattern", [*COUNTED, *(pattern for own in OWN for pattern in own)]
-)
+@pytest.mark.parametrize("pattern", [*COUNTED, *(pattern for own in OWN for pattern in own)])
 def test_every_pattern_is_of_something(pattern: str) -> None:
     assert list(PACKAGE.glob(pattern))
 

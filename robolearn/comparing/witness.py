@@ -4,11 +4,12 @@ Three errors of "from the tip to the mouth", each (T, 3) [m] in base axes:
 
 - seen: what the network predicts from one frame: the end-to-end network's state head, the detector's label;
 - used: what the controller acts on: the detector's frames put together. An end-to-end policy has none;
-- implied: by how much the goal would have to be displaced for the teacher to command what the policy does.
-  Near the hole the teacher's law is linear in where the goal is: torques that differ by d accelerate the tip
-  by J M⁻¹ d, and the law answers an error with `stiffness` times as much acceleration. For an end-to-end
-  policy it is the only belief that counts, whatever its head says. It holds what differs for other reasons,
-  too: the pace, the friction that the teacher knows, a controller's own way down.
+- implied: by how much the aim would have to be displaced for the teacher to command what the policy does:
+  torques that differ by d accelerate the tip by J M⁻¹ d, and the law answers an error of the aim with
+  `stiffness` times as much acceleration. Across the axis the aim is the hole itself. Along it, it is not: the
+  teacher turns an error to the side into a height at which it waits, so that this part is no belief. It
+  holds what differs for other reasons, too: the pace, the delay between what was seen and what the teacher
+  judges by, the friction that the teacher knows, a controller's own way down.
 """
 
 from __future__ import annotations

@@ -145,6 +145,8 @@ def _expected(subject: Subject, channel: str) -> tuple[Array | None, float, str]
     if channel == "tau":
         change = np.abs(np.diff(subject.episode.filtered, axis=0, prepend=subject.episode.filtered[:1]))
         return change, TORQUE, "N·m"
+    if channel == "dq" and subject.q is None:  # only the speed itself tells of motion: it may well be even
+        return None, JOINT, "rad"
     return subject.moved, JOINT, "rad"
 
 
