@@ -23,7 +23,7 @@ NO_MATTER = {
     "training/shelf.py",
     "policies/card.py",  # only show
     "terminal.py",
-    "training/charts.py",
+    "charts.py",
     "training/interrupts.py",
     "training/pictures.py",
     "training/progress.py",

@@ -8,10 +8,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from robolearn.charts import interval_bar
 from robolearn.files import replacing
 from robolearn.improving.gate_record import GateRecord
 from robolearn.improving.registry import short
-from robolearn.training.charts import interval_bar
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

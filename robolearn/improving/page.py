@@ -13,12 +13,12 @@ from markupsafe import Markup
 
 import robolearn.training
 from robolearn import __version__
+from robolearn.charts import Line, interval_bar, line_chart
 from robolearn.files import replacing
 from robolearn.improving.course import FILE, read_state
 from robolearn.improving.registry import short
 from robolearn.improving.runs import paired
 from robolearn.terminal import brief
-from robolearn.training.charts import Line, interval_bar, line_chart
 from robolearn.training.statistics import difference_interval
 
 PAGE = "report.html"

@@ -22,11 +22,11 @@ import jinja2
 import numpy as np
 
 from robolearn import __version__, checks
+from robolearn.charts import Estimate, Line, interval_bar, line_chart
 from robolearn.errors import InputError
 from robolearn.files import replacing
 from robolearn.policies.bundle import Bundle, find_bundle, load_bundle
 from robolearn.terminal import brief
-from robolearn.training.charts import Estimate, Line, interval_bar, line_chart
 from robolearn.training.configuration import describe_changes
 from robolearn.training.evaluation import task_changes
 from robolearn.training.pictures import film_moments, reel, said, write_video

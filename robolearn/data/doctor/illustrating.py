@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from robolearn.charts import Line, line_chart
 from robolearn.data.doctor.finding import Finding
 from robolearn.data.doctor.lag import Correlation
 from robolearn.data.doctor.subject import Array, Subject
-from robolearn.training.charts import Line, line_chart
 from robolearn.training.pictures import as_rgb
 
 FRAMES = 8

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 import robolearn.training
 from robolearn import __version__
+from robolearn.charts import Line, line_chart
 from robolearn.data.doctor.coverage import Coverage
 from robolearn.data.doctor.examination import CHECKS, UNREADABLE, Examination
 from robolearn.data.doctor.finding import SEVERITIES, Finding
@@ -22,7 +23,6 @@ from robolearn.data.doctor.subject import Subject
 from robolearn.data.store.store import Store
 from robolearn.files import replacing
 from robolearn.terminal import brief
-from robolearn.training.charts import Line, line_chart
 
 ILLUSTRATED = 40
 """Kinds of findings that are shown with pictures."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robolearn.training.charts import (
+from robolearn.charts import (
     HEIGHT,
     POINTS,
     WIDTH,
