@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from robolearn.comparing.tables import error_rows, paired, pairs_of, success_rows
 from robolearn.training.evidence_figures import Measured
 from robolearn.training.experiments import COMPARISON, Experiment, Trial
@@ -20,7 +22,14 @@ def figures(failed: list[int], kinds: dict[str, tuple[float, float]]) -> dict[st
     spread = {kind: {"along": a, "across": b, "ratio": a / b} for kind, (a, b) in kinds.items()}
     success = {"rate": 1 - len(failed) / 10, "successes": 10 - len(failed)}
     trial = {"title": "peg", "seed": 0, "episodes": 10, "success": success, "failed seeds": failed}
-    return {"training": {"episodes": 100, "observations": 700}, "trials": [{**trial, "perception": spread}]}
+    return {
+        "training": {"episodes": 100, "observations": 700, "resumed": 0},
+        "trials": [{**trial, "perception": spread}],
+        "hash": "code",
+        "commit": "abc123",
+        "cores used by other work": 0.0,
+        "measured": "2026-01-01",
+    }
 
 
 def of(measured: Experiment) -> Measured:
@@ -56,8 +65,8 @@ def test_errors_are_means_over_seeds_in_millimetres_and_what_is_missing_stays_em
     titles: list[str] = []
     guided, modular = error_rows(BOTH, of, titles)
     assert len(guided) == len(modular) == len(titles)
-    assert guided[3:] == ["2.00", "1.00", "2.00", "", "", "", "4.00", "0.50", "8.00"]
-    assert modular[3:] == ["2.00", "2.00", "1.00", "1.00", "1.00", "1.00", "", "", ""]
+    assert guided[3:12] == ["2.00", "1.00", "2.00", "", "", "", "4.00", "0.50", "8.00"]
+    assert modular[3:12] == ["2.00", "2.00", "1.00", "1.00", "1.00", "1.00", "", "", ""]
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:
@@ -67,6 +76,44 @@ def test_what_was_not_measured_is_said_to_be_so() -> None:
 
 
 def test_other_scenes_make_no_pair() -> None:
-    one = figures([1], {})["trials"][0]
-    assert paired({0: one}, {0: {**one, "seed": 5}}) == ["", ""]
-    assert paired({0: one}, {1: one}) == ["", ""]
+    one, two = figures([1], {}), figures([1], {})
+    two["trials"][0]["seed"] = 5
+    first = Measured(BOTH[0], {0: one}, True)
+    assert paired(first, Measured(BOTH[1], {0: two}, True)) == ["", ""]
+    assert paired(first, Measured(BOTH[1], {1: one}, True)) == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("present", "commit", "pairs"),
+    [
+        ((True, True), "def456", True),
+        ((False, True), "abc123", True),
+        ((False, True), "def456", False),
+        ((False, False), "def456", False),
+        ((False, False), "abc123+", False),
+        ((False, False), None, False),
+    ],
+)
+def test_figures_of_different_code_are_not_subtracted(
+    present: tuple[bool, bool], commit: str | None, pairs: bool
+) -> None:
+    first = Measured(BOTH[0], {0: figures([1], {})}, present[0])
+    other = Measured(BOTH[1], {0: {**figures([1, 2], {}), "commit": commit}}, present[1])
+    difference = paired(first, other)[0]
+    assert difference == ("-0.100 (lost 1, won 0 of 10)" if pairs else "of different code")
+
+
+def test_rows_say_where_they_come_from_and_what_to_know_of_them() -> None:
+    titles: list[str] = []
+    [row] = success_rows(BOTH, of, titles)
+    name, command, measured, notes = row[-4:]
+    assert titles[-4:] == ["name", "command", "measured", "notes"]
+    assert name == "`guided`, `modular`"
+    assert command.endswith("--clearance 1mm --method modular`")
+    assert measured == "end to end: 2026-01-01, commit abc123; modular: 2026-01-01, commit abc123"
+    assert "modular: 1 of 2 seeds" in notes
+    titles = []
+    _, modular = error_rows(BOTH, of, titles)
+    assert titles[-4:] == ["name", "command", "measured", "notes"]
+    assert modular[-4] == "`modular`"
+    assert modular[-1].startswith("1 of 2 seeds")

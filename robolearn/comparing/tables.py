@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from robolearn.training.evidence_figures import Figures, Measured
+from robolearn.training.evidence_figures import ORIGIN, Figures, Measured
 from robolearn.training.experiments import Experiment
 from robolearn.training.statistics import difference_interval, wilson_interval
 
@@ -20,7 +20,8 @@ METHODS = {"guided": "end to end", "modular": "modular"}
 
 SUCCESS = """\
 Both learn from the same number of episodes in the same time. The difference is modular minus end to end, in
-pairs of the same training seed and scene, with its 95% interval over episodes (Agresti and Min)."""
+pairs of the same training seed and scene, with its 95% interval over episodes (Agresti and Min). There is
+none between figures of different code."""
 
 ERRORS = """\
 Root mean squares over the frames in which the tip is within 2 cm above the mouth and 1 cm aside, means over
@@ -47,20 +48,32 @@ def success_rows(experiments: Sequence[Experiment], of: Of, titles: list[str]) -
     titles += ["task", "time"]
     for name in METHODS.values():
         titles += [name, "episodes", "images"]
-    titles += ["difference", "over episodes", "name"]
+    titles += ["difference", "over episodes", *ORIGIN]
     rows = []
     for pair in pairs_of(experiments):
         first = next(iter(pair.values()))
-        row, tried = [first.trials[0].title, f"{first.minutes:g} min"], {}
-        for method in METHODS:
-            measured = of(pair[method]) if method in pair else None
-            tried[method] = measured.tried(pair[method].trials[0]) if measured else {}
-            trained = [figures["training"] for figures in measured.seeds.values()] if measured else []
-            row += [_success(list(tried[method].values())), _mean(trained, "episodes")]
+        row = [first.trials[0].title, f"{first.minutes:g} min"]
+        both = {method: of(pair[method]) for method in METHODS}
+        for measured in both.values():
+            trained = [figures["training"] for figures in measured.seeds.values()]
+            row += [_success(list(_tried(measured).values())), _mean(trained, "episodes")]
             row.append(_mean(trained, "observations"))
-        row += paired(tried["guided"], tried["modular"])
-        rows.append([*row, ", ".join(f"`{experiment.name}`" for experiment in pair.values())])
+        row += paired(both["guided"], both["modular"])
+        rows.append([*row, *_origins(both)])
     return rows
+
+
+def _origins(both: Mapping[str, Measured]) -> list[str]:
+    """Where a row of both methods comes from; what is not the same of both says of which it is."""
+    columns = zip(
+        *(measured.origin(measured.experiment.trials[0]) for measured in both.values()), strict=True
+    )
+    names, commands, whens, notes = columns
+    told = [
+        "; ".join(f"{METHODS[method]}: {text}" for method, text in zip(both, texts, strict=True) if text)
+        for texts in (whens, notes)
+    ]
+    return [", ".join(names), ", ".join(commands), *told]
 
 
 def error_rows(experiments: Sequence[Experiment], of: Of, titles: list[str]) -> list[list[str]]:
@@ -68,34 +81,46 @@ def error_rows(experiments: Sequence[Experiment], of: Of, titles: list[str]) -> 
     titles += ["task", "method", "success"]
     for kind in ("seen", "used", "implied"):
         titles += [f"{kind}, along", "across", "ratio"]
+    titles += ORIGIN
     rows = []
     for experiment in experiments:
-        tried = list(of(experiment).tried(experiment.trials[0]).values())
+        measured = of(experiment)
+        tried = list(_tried(measured).values())
         row = [experiment.trials[0].title, METHODS[experiment.method], _success(tried)]
         for kind in ("seen", "used", "implied"):
             spreads = [entry["perception"][kind] for entry in tried if kind in entry["perception"]]
             row += [_error(spreads, "along", 1e3), _error(spreads, "across", 1e3), _error(spreads, "ratio")]
-        rows.append(row)
+        rows.append([*row, *measured.origin(experiment.trials[0])])
     return rows
 
 
-def paired(first: Mapping[int, Figures], other: Mapping[int, Figures]) -> list[str]:
+def paired(first: Measured, other: Measured) -> list[str]:
     """Difference of the other's success to the first's, and its interval; empty where there are no pairs.
 
-    Args:
-        first, other: figures of a trial by training seed.
+    Figures of different code are not subtracted: the difference would be the code's, too.
     """
     lost = won = pairs = 0
-    for seed in first.keys() & other.keys():
-        if any(first[seed][key] != other[seed][key] for key in ("seed", "episodes")):
-            continue  # other scenes: nothing to compare
-        before, after = (set(figures[seed]["failed seeds"]) for figures in (first, other))
-        lost, won = lost + len(after - before), won + len(before - after)
-        pairs += other[seed]["episodes"]
+    for before, after in _pairs(first, other):
+        failed, fails = set(before["failed seeds"]), set(after["failed seeds"])
+        lost, won = lost + len(fails - failed), won + len(failed - fails)
+        pairs += after["episodes"]
     if not pairs:
         return ["", ""]
+    if not first.is_of_the_code_of(other):
+        return ["of different code", ""]
     low, high = difference_interval(lost, won, pairs)
     return [f"{(won - lost) / pairs:+.3f} (lost {lost}, won {won} of {pairs})", f"{low:+.3f} to {high:+.3f}"]
+
+
+def _pairs(first: Measured, other: Measured) -> list[tuple[Figures, Figures]]:
+    """Figures of both for the first trial, of the same training seed and on the same scenes."""
+    before, after = _tried(first), _tried(other)
+    pairs = [(before[seed], after[seed]) for seed in sorted(before.keys() & after.keys())]
+    return [(one, two) for one, two in pairs if all(one[key] == two[key] for key in ("seed", "episodes"))]
+
+
+def _tried(measured: Measured) -> dict[int, Figures]:
+    return measured.tried(measured.experiment.trials[0])
 
 
 def _success(tried: Sequence[Figures]) -> str:

@@ -13,6 +13,9 @@ from robolearn.training.seeds import FIRST_SEED
 
 Figures = dict[str, Any]
 
+ORIGIN = ("name", "command", "measured", "notes")
+"""Titles of the columns that say where a row comes from."""
+
 DISTURBED = 0.1  # cores that other work may use during a training before its row says so
 
 
@@ -64,6 +67,31 @@ class Measured:
         if any(figures["training"]["resumed"] for figures in every):
             notes.append("stopped and resumed")
         return notes
+
+    def origin(self, trial: Trial) -> list[str]:
+        """Where a row comes from: its name for `--only`, what makes it, when that was, what to know of it."""
+        return [
+            f"`{self.experiment.name}`",
+            _command(self.experiment, trial),
+            self.when,
+            "; ".join(self.notes(trial)),
+        ]
+
+    def is_of_the_code_of(self, other: Measured) -> bool:
+        """Whether both are known to be of the same code: the present one, or that of one commit."""
+        if self.present and other.present:
+            return True
+        every = (*self.seeds.values(), *other.seeds.values())
+        commits = {figures.get("commit") or "+" for figures in every}  # a plus: changed since that commit
+        return len(commits) == 1 and not any(commit.endswith("+") for commit in commits)
+
+
+def _command(experiment: Experiment, trial: Trial) -> str:
+    """The training, and the evaluation where that changes the task."""
+    commands = [experiment.command]
+    if trial.changes:
+        commands.append(" ".join(["robolearn evaluate RUN", *(f"--set {c}" for c in trial.changes)]))
+    return ", then ".join(f"`{command}`" for command in commands)
 
 
 def _code(figures: Figures) -> str:

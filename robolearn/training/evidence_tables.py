@@ -9,7 +9,7 @@ from statistics import fmean
 
 from robolearn.comparing.tables import CURVES, ERRORS, SUCCESS, error_rows, paired, success_rows
 from robolearn.files import replacing
-from robolearn.training.evidence_figures import Figures, Measured, read_figures
+from robolearn.training.evidence_figures import ORIGIN, Figures, Measured, read_figures
 from robolearn.training.experiments import EPISODES, EXPERIMENTS, TABLES, Experiment, Trial
 from robolearn.training.seeds import FIRST_SEED
 from robolearn.training.statistics import mean_interval, wilson_interval
@@ -54,9 +54,6 @@ FIGURES = (
     ("torque_rate", "torque rate", "N·m/s"),
 )
 """Means of an evaluation: key, title, unit. The wrist's force has the inertia of hand and object in it."""
-
-ORIGIN = ("name", "command", "measured", "notes")
-"""Titles of the columns that say where a row comes from."""
 
 
 def write_tables(results: Path, current: dict[str, str], page: Path | None = None) -> None:
@@ -130,24 +127,10 @@ def _successes(name: str, of: Of) -> list[str]:
                     f"{experiment.minutes:g} min",
                     *_success(list(measured.tried(trial).values()), each=True),
                     _goal(experiment, trial),
-                    *_origin(measured, trial),
+                    *measured.origin(trial),
                 ]
             )
     return _table([*titles, *ORIGIN], rows)
-
-
-def _origin(measured: Measured, trial: Trial) -> list[str]:
-    """Where a row comes from: its name for `--only`, what makes it, when that was, and what to know of it."""
-    experiment, notes = measured.experiment, measured.notes(trial)
-    return [f"`{experiment.name}`", _command(experiment, trial), measured.when, "; ".join(notes)]
-
-
-def _command(experiment: Experiment, trial: Trial) -> str:
-    """The training, and the evaluation where that changes the task."""
-    commands = [experiment.command]
-    if trial.changes:
-        commands.append(" ".join(["robolearn evaluate RUN", *(f"--set {c}" for c in trial.changes)]))
-    return ", then ".join(f"`{command}`" for command in commands)
 
 
 def _success(tried: list[Figures], each: bool = False) -> list[str]:
@@ -189,8 +172,8 @@ def _parts(name: str, of: Of) -> list[str]:
                     trial.title,
                     ", ".join(map(str, tried)),
                     _success(list(tried.values()), each=True)[0],
-                    *(["", ""] if experiment is whole else paired(base, tried)),
-                    *_origin(measured, trial),
+                    *(["", ""] if experiment is whole else paired(of(whole), measured)),
+                    *measured.origin(trial),
                 ]
             )
     titles = ["task", "training seeds", "success", "difference", "over episodes", *ORIGIN]
@@ -213,7 +196,7 @@ def _manner(of: Of) -> list[str]:
             for key in ("drops", "jams"):
                 row.append(f"{sum(e[key] for e in tried)} in {sum(e['episodes'] for e in tried)}")
             share = fmean([entry["limiter"]["share"] for entry in tried])
-            rows.append([*row, f"{100 * share:.2f} % of ticks altered", *_origin(measured, trial)])
+            rows.append([*row, f"{100 * share:.2f} % of ticks altered", *measured.origin(trial)])
     titles = ["task", *(title for _, title, _ in FIGURES), "drops", "jams", "limiter", *ORIGIN]
     return _table(titles, rows)
 
@@ -230,6 +213,6 @@ def _summary(of: Of) -> list[str]:
             mean, *rest = _success(tried)
             seeds = f"{len(tried)} seed{'s' if len(tried) > 1 else ''}"
             row = [trial.title, f"{experiment.minutes:g} min", f"{mean} ({seeds})", *rest]
-            rows.append([*row, *_origin(measured, trial)[1:]])
+            rows.append([*row, *measured.origin(trial)[1:]])
     titles = ["task", "training", "success", "worst seed", "over trainings", "over episodes", *ORIGIN[1:]]
     return _table(titles, rows)
