@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +251,19 @@ def test_a_pattern_that_matches_nothing_names_the_experiments(machine: Machine) 
     every = cells(PACKAGE)
     assert [cell.name for cell in matching(every, "e*")] == ["easy-0", "easy-1"]
     assert [cell.name for cell in matching(every, "easy-1")] == ["easy-1"]
+
+
+def test_what_watches_is_in_the_hash_of_what_is_watched_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = replace(SMALL[1], name="watched", trials=(replace(SMALL[1].trials[0], watched=True),))
+    monkeypatch.setattr(evidence, "EXPERIMENTS", (SMALL[1], watched))
+    plain, seen = cells(PACKAGE)
+    assert plain.training == seen.training
+    assert plain.hash != seen.hash
+    monkeypatch.setattr(evidence, "watching_hash", lambda package: "new")
+    after, again = cells(PACKAGE)
+    assert after == plain
+    assert again.training == seen.training
+    assert again.hash != seen.hash
 
 
 def test_the_seeds_are_held_out_and_in_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,15 @@ import pytest
 
 import robolearn
 from robolearn.envs import tasks
-from robolearn.training.evidence_code import COUNTED, METHODS, TASKS, code_hash, counts
+from robolearn.training.evidence_code import (
+    COUNTED,
+    METHODS,
+    TASKS,
+    WATCHING,
+    code_hash,
+    counts,
+    watching_hash,
+)
 
 PACKAGE = Path(robolearn.__file__).parent
 FILES = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*") if path.is_file()}
@@ -59,7 +67,7 @@ def imported(start: set[str]) -> set[str]:
     return found
 
 
-OWN = (*TASKS.values(), *METHODS.values())
+OWN = (*TASKS.values(), *METHODS.values(), WATCHING)
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +138,26 @@ def test_the_hash_is_of_what_the_outcome_depends_on(tmp_path: Path) -> None:
         after = hashes(**{own: "x = 2\n"})
         assert after["peg-insertion"] == before["peg-insertion"]
         assert after["grasp"] != before["grasp"]
+
+
+def test_what_watches_has_a_hash_of_its_own(tmp_path: Path) -> None:
+    def hashes(**changed: str) -> tuple[str, str]:
+        for name in (*WATCHING, "envs/base.py"):
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(changed.get(path.stem, "x = 1\n"))
+        return watching_hash(tmp_path), code_hash(tmp_path, "peg-insertion")
+
+    watching, code = hashes()
+    assert hashes(witness="x = 1  # why\n") == (watching, code)
+    for name in WATCHING:
+        after = hashes(**{Path(name).stem: "x = 2\n"})
+        assert after[0] != watching
+        assert after[1] == code
+    assert hashes(base="x = 2\n")[0] == watching
+
+
+def test_all_that_watching_imports_counts_or_is_known_not_to(reached: set[str]) -> None:
+    every = {name for name in FILES for method in METHODS if counts(name, "peg-insertion", method)}
+    more = {name for name in imported({"comparing/compare.py"}) if not name.endswith("__init__.py")}
+    assert more - reached - every <= set(WATCHING)

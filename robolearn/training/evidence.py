@@ -29,7 +29,7 @@ from typing import Any
 
 from robolearn.errors import InputError
 from robolearn.files import replacing
-from robolearn.training.evidence_code import code_hash
+from robolearn.training.evidence_code import code_hash, watching_hash
 from robolearn.training.evidence_figures import DISTURBED, in_short
 from robolearn.training.evidence_tables import write_tables
 from robolearn.training.experiments import EPISODES, EXPERIMENTS, Experiment
@@ -70,10 +70,12 @@ def cells(package: Path) -> list[Cell]:
     found = []
     kinds = {(experiment.task, experiment.method) for experiment in EXPERIMENTS}
     codes = {kind: code_hash(package, *kind) for kind in kinds}
+    watching = watching_hash(package)
     for experiment in EXPERIMENTS:
         code = codes[experiment.task, experiment.method]
         training = _hash(code, experiment.task, experiment.minutes, experiment.words)
-        tried = _hash(training, [trial.changes for trial in experiment.trials], FIRST_SEED, EPISODES)
+        trials = [(*t.changes, "watched", watching) if t.watched else t.changes for t in experiment.trials]
+        tried = _hash(training, trials, FIRST_SEED, EPISODES)
         found += [Cell(experiment, seed, training, tried) for seed in experiment.seeds]
     return found
 

@@ -6,6 +6,7 @@ import ast
 import fnmatch
 import functools
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 COUNTED = (
@@ -62,16 +63,28 @@ METHODS: dict[str, tuple[str, ...]] = {
 }
 """What counts for one way of learning alone."""
 
+WATCHING = ("comparing/compare.py", "comparing/perception.py", "comparing/witness.py", "hardware/model.py")
+"""What the errors of perception depend on beyond that, where a trial is watched."""
+
 
 def code_hash(package: Path, task: str, method: str = "guided") -> str:
     """Hash of the sources in a copy of the package that success in a task, learned so, can depend on.
 
     Comments, docstrings and layout do not count.
     """
+    return _hash(package, lambda name: counts(name, task, method))
+
+
+def watching_hash(package: Path) -> str:
+    """Hash of the sources that what is seen of a watched trial depends on, as `code_hash` takes it."""
+    return _hash(package, lambda name: name in WATCHING)
+
+
+def _hash(package: Path, chosen: Callable[[str], bool]) -> str:
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
         name = path.relative_to(package).as_posix()
-        if counts(name, task, method):
+        if chosen(name):
             content = path.read_text(encoding="utf-8")
             digest.update(f"{name}\0{_bare(content) if path.suffix == '.py' else content}\0".encode())
     return digest.hexdigest()
