@@ -19,7 +19,9 @@ BOTH = [experiment("guided"), experiment("modular")]
 
 
 def figures(failed: list[int], kinds: dict[str, tuple[float, float]]) -> dict[str, Any]:
-    spread = {kind: {"along": a, "across": b, "ratio": a / b} for kind, (a, b) in kinds.items()}
+    spread: dict[str, Any] = {k: {"along": a, "across": b, "ratio": a / b} for k, (a, b) in kinds.items()}
+    for parts in spread.values():
+        parts |= {f"{key}_interval": [0.5 * value, 2 * value] for key, value in tuple(parts.items())}
     success = {"rate": 1 - len(failed) / 10, "successes": 10 - len(failed)}
     trial = {"title": "peg", "seed": 0, "episodes": 10, "success": success, "failed seeds": failed}
     return {
@@ -65,8 +67,35 @@ def test_errors_are_means_over_seeds_in_millimetres_and_what_is_missing_stays_em
     titles: list[str] = []
     guided, modular = error_rows(BOTH, of, titles)
     assert len(guided) == len(modular) == len(titles)
-    assert guided[3:12] == ["2.00", "1.00", "2.00", "", "", "", "4.00", "0.50", "8.00"]
-    assert modular[3:12] == ["2.00", "2.00", "1.00", "1.00", "1.00", "1.00", "", "", ""]
+    shown = ["seen, along", "seen, across", "seen, ratio", "used, along", "used, across", "used, ratio"]
+    assert titles[3:10] == [*shown, "implied, across"]  # along the axis it is no belief
+    seen = ["2.00 (0.50 to 6.00)", "1.00 (0.50 to 2.00)", "2.00 (0.50 to 6.00)"]
+    assert guided[3:10] == [*seen, "", "", "", "0.50 (0.25 to 1.00)"]
+    used = ["1.00 (0.50 to 2.00)"] * 3
+    assert modular[3:10] == ["2.00 (1.00 to 4.00)", "2.00 (1.00 to 4.00)", "1.00 (0.50 to 2.00)", *used, ""]
+
+
+def test_an_error_of_a_single_episode_has_no_interval() -> None:
+    lone = figures([], {"seen": (0.001, 0.001)})
+    lone["trials"][0]["perception"]["seen"]["along_interval"] = None
+    [row] = error_rows(BOTH[:1], lambda each: Measured(each, {0: lone}, True), [])
+    assert row[3] == "1.00"
+
+
+def test_a_difference_over_trainings_is_of_what_each_seed_differs_by() -> None:
+    failed = {"guided": ([], [1]), "modular": ([1, 2], [1, 2])}  # differences of -0.2 and -0.1
+
+    def both(measured: Experiment, present: bool = True) -> Measured:
+        seeds = {seed: figures(each, {}) for seed, each in enumerate(failed[measured.method])}
+        return Measured(measured, seeds, present)
+
+    titles: list[str] = []
+    [row] = success_rows(BOTH, both, titles)
+    cells = dict(zip(titles, row, strict=True))
+    # -0.15 plus or minus 12.706 * 0.0707 / sqrt(2)
+    assert cells["over trainings"] == "-0.785 to +0.485"
+    [row] = success_rows(BOTH, of, titles := [])
+    assert dict(zip(titles, row, strict=True))["over trainings"] == ""  # a single seed has both
 
 
 def test_what_was_not_measured_is_said_to_be_so() -> None:

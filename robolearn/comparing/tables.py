@@ -11,7 +11,7 @@ from typing import Any
 
 from robolearn.training.evidence_figures import ORIGIN, Figures, Measured
 from robolearn.training.experiments import Experiment
-from robolearn.training.statistics import difference_interval, wilson_interval
+from robolearn.training.statistics import difference_interval, mean_interval, wilson_interval
 
 Of = Callable[[Experiment], Measured]
 
@@ -20,15 +20,23 @@ METHODS = {"guided": "end to end", "modular": "modular"}
 
 SUCCESS = """\
 Both learn from the same number of episodes in the same time. The difference is modular minus end to end, in
-pairs of the same training seed and scene, with its 95% interval over episodes (Agresti and Min). There is
-none between figures of different code."""
+pairs of the same training seed and scene. There is none between figures of different code. Its 95% intervals
+are over trainings (Student's t over the differences of the training seeds: with three of them a hint) and
+over episodes (Agresti and Min). The latter takes the scenes of every training for others: it ignores how far
+trainings differ."""
 
 ERRORS = """\
 Root mean squares over the frames in which the tip is within 2 cm above the mouth and 1 cm aside, means over
-training seeds [mm]: along the insertion's axis, and for each direction across it. *Seen* is what the network
-predicts from one frame, *used* what the modular controller acts on, *implied* the displacement of the goal by
-which the teacher would command what the policy does (docs/modular.md). An error without a direction has a
-ratio of 1."""
+training seeds [mm]: along the insertion's axis, and for each direction across it. In brackets, from the
+lowest to the highest end of the seeds' 95% intervals over episodes. *Seen* is what the network predicts from
+one frame, *used* what the modular controller acts on, *implied* the displacement of the goal by which the
+teacher would command what the policy does; along the axis that is no belief (docs/modular.md). An error
+without a direction has a ratio of 1."""
+
+PARTS = {"seen": ("along", "across", "ratio"), "used": ("along", "across", "ratio"), "implied": ("across",)}
+"""What is shown of each kind of error."""
+SCALES = {"along": 1e3, "across": 1e3, "ratio": 1.0}
+"""From SI to what is shown: lengths in mm."""
 
 CURVES = """\
 The same task with fewer episodes: collecting ends with so many, learning goes on until the time is over."""
@@ -48,7 +56,7 @@ def success_rows(experiments: Sequence[Experiment], of: Of, titles: list[str]) -
     titles += ["task", "time"]
     for name in METHODS.values():
         titles += [name, "episodes", "images"]
-    titles += ["difference", "over episodes", *ORIGIN]
+    titles += ["difference", "over trainings", "over episodes", *ORIGIN]
     rows = []
     for pair in pairs_of(experiments):
         first = next(iter(pair.values()))
@@ -58,7 +66,8 @@ def success_rows(experiments: Sequence[Experiment], of: Of, titles: list[str]) -
             trained = [figures["training"] for figures in measured.seeds.values()]
             row += [_success(list(_tried(measured).values())), _mean(trained, "episodes")]
             row.append(_mean(trained, "observations"))
-        row += paired(both["guided"], both["modular"])
+        difference, episodes = paired(both["guided"], both["modular"])
+        row += [difference, _over_trainings(both["guided"], both["modular"]), episodes]
         rows.append([*row, *_origins(both)])
     return rows
 
@@ -79,17 +88,16 @@ def _origins(both: Mapping[str, Measured]) -> list[str]:
 def error_rows(experiments: Sequence[Experiment], of: Of, titles: list[str]) -> list[list[str]]:
     """Errors by kind, a row for each experiment; fills `titles`."""
     titles += ["task", "method", "success"]
-    for kind in ("seen", "used", "implied"):
-        titles += [f"{kind}, along", "across", "ratio"]
+    titles += [f"{kind}, {part}" for kind, parts in PARTS.items() for part in parts]
     titles += ORIGIN
     rows = []
     for experiment in experiments:
         measured = of(experiment)
         tried = list(_tried(measured).values())
         row = [experiment.trials[0].title, METHODS[experiment.method], _success(tried)]
-        for kind in ("seen", "used", "implied"):
+        for kind, parts in PARTS.items():
             spreads = [entry["perception"][kind] for entry in tried if kind in entry["perception"]]
-            row += [_error(spreads, "along", 1e3), _error(spreads, "across", 1e3), _error(spreads, "ratio")]
+            row += [_error(spreads, part) for part in parts]
         rows.append([*row, *measured.origin(experiment.trials[0])])
     return rows
 
@@ -110,6 +118,18 @@ def paired(first: Measured, other: Measured) -> list[str]:
         return ["of different code", ""]
     low, high = difference_interval(lost, won, pairs)
     return [f"{(won - lost) / pairs:+.3f} (lost {lost}, won {won} of {pairs})", f"{low:+.3f} to {high:+.3f}"]
+
+
+def _over_trainings(first: Measured, other: Measured) -> str:
+    """95% interval of the mean of the training seeds' differences; empty if there are fewer than two."""
+    pairs = _pairs(first, other) if first.is_of_the_code_of(other) else []
+    differences = [after["success"]["rate"] - before["success"]["rate"] for before, after in pairs]
+    if len(differences) < 2:
+        return ""
+    low, high = mean_interval(
+        [0.5 + 0.5 * difference for difference in differences]
+    )  # it is of rates, 0 to 1
+    return f"{2 * low - 1:+.3f} to {2 * high - 1:+.3f}"
 
 
 def _pairs(first: Measured, other: Measured) -> list[tuple[Figures, Figures]]:
@@ -136,5 +156,10 @@ def _mean(trained: Sequence[Mapping[str, Any]], key: str) -> str:
     return f"{fmean(entry[key] for entry in trained):.0f}" if trained else ""
 
 
-def _error(spreads: Sequence[Mapping[str, Any]], key: str, scale: float = 1.0) -> str:
-    return f"{scale * fmean(entry[key] for entry in spreads):.2f}" if spreads else ""
+def _error(spreads: Sequence[Mapping[str, Any]], part: str) -> str:
+    """Mean over trainings, and from the lowest to the highest end of their intervals, if they have any."""
+    if not spreads:
+        return ""
+    mean = f"{SCALES[part] * fmean(entry[part] for entry in spreads):.2f}"
+    ends = [end for entry in spreads for end in entry[f"{part}_interval"] or ()]
+    return f"{mean} ({SCALES[part] * min(ends):.2f} to {SCALES[part] * max(ends):.2f})" if ends else mean
