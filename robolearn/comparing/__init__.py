@@ -4,5 +4,4 @@ perception.py        errors along the insertion's axis and across it, of frames 
 witness.py           what a policy believes at every frame, and what its actions imply
 compare.py           policies on the same held-out episodes
 compare_command.py   `robolearn compare`
-tables.py            the tables of docs/results.md, from the figures under evidence/
 """

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from robolearn.comparing.tables import CURVES, ERRORS, SUCCESS, error_rows, paired, success_rows
 from robolearn.files import replacing
+from robolearn.training.comparison_tables import CURVES, ERRORS, SUCCESS, error_rows, paired, success_rows
 from robolearn.training.evidence_figures import ORIGIN, Figures, Measured, read_figures
 from robolearn.training.experiments import EPISODES, EXPERIMENTS, TABLES, Experiment, Trial
 from robolearn.training.seeds import FIRST_SEED

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from robolearn.comparing.tables import error_rows, paired, pairs_of, success_rows
+from robolearn.training.comparison_tables import error_rows, paired, pairs_of, success_rows
 from robolearn.training.evidence_figures import Measured
 from robolearn.training.experiments import COMPARISON, Experiment, Trial
 
