@@ -90,5 +90,17 @@ def test_what_else_a_reader_should_know(tmp_path: Path, more: dict[str, Any], no
     assert "1 of 2 seeds" in measured(tmp_path, present="old").notes(EXPERIMENT.trials[0])
 
 
+def test_fewer_episodes_than_were_asked_for_are_told() -> None:
+    asked = replace(EXPERIMENT, words=("--learning.episodes", "500"))
+
+    def notes(*episodes: int) -> list[str]:
+        training = [{"resumed": 0, "episodes": each} for each in episodes]
+        seeds = {seed: figures(seed, training=each) for seed, each in enumerate(training)}
+        return Measured(asked, seeds, True).notes(asked.trials[0])
+
+    assert notes(500, 501) == []
+    assert notes(499, 500) == ["1 of 2 seeds got fewer episodes than asked, down to 499"]
+
+
 def test_a_cell_in_short() -> None:
     assert in_short(figures(0)) == "as trained: 0.900"

@@ -58,6 +58,10 @@ class Measured:
             notes.append("the code has changed since")
         if len(self.seeds) < len(self.experiment.seeds):
             notes.append(f"{len(self.seeds)} of {len(self.experiment.seeds)} seeds")
+        if wanted := self.experiment.episodes:
+            got = [figures["training"]["episodes"] for figures in every]
+            if fewer := sum(episodes < wanted for episodes in got):
+                notes.append(f"{fewer} of {len(got)} seeds got fewer episodes than asked, down to {min(got)}")
         asked = (FIRST_SEED, EPISODES)
         other = {(e["seed"], e["episodes"]) for e in self.tried(trial).values()} - {asked}
         notes += [f"tried on {episodes} episodes from {first} on" for first, episodes in sorted(other)]

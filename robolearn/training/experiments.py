@@ -59,7 +59,16 @@ class Experiment:
     @property
     def method(self) -> str:
         """How is learned: "guided" unless `words` say otherwise."""
-        return self.words[self.words.index("--method") + 1] if "--method" in self.words else "guided"
+        return self._word("--method") or "guided"
+
+    @property
+    def episodes(self) -> int | None:
+        """How many episodes are asked for; None for as many as the time allows."""
+        asked = self._word("--learning.episodes")
+        return None if asked is None else int(asked)
+
+    def _word(self, option: str) -> str | None:
+        return self.words[self.words.index(option) + 1] if option in self.words else None
 
 
 TABLES = {
