@@ -3,7 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from robolearn.comparing import compare_command
+from robolearn.comparing.compare import Compared
 from robolearn.comparing.perception import split, spread
+from robolearn.training.evaluation import Evaluation
 
 UP = np.array([0.0, 0.0, 1.0])
 
@@ -77,3 +80,13 @@ def test_a_single_episode_has_no_interval_and_none_no_errors() -> None:
 
 def test_the_same_errors_give_the_same_interval() -> None:
     assert spread(drawn(0.001, 0.002), UP) == spread(drawn(0.001, 0.002), UP)
+
+
+def test_of_what_is_implied_the_part_across_alone_is_printed() -> None:
+    found = spread([np.ones((3, 3)), np.ones((2, 3))], np.array([0.0, 0.0, 1.0]))
+    assert found is not None
+    entry = Compared(Evaluation({}, [], [], []), "end to end", {"seen": found, "implied": found}, 0.0, None)
+    seen, implied = compare_command._errors("a", entry)
+    assert all(seen.values())
+    empty = {title for title, cell in implied.items() if cell == ""}
+    assert empty == {"along", "along/across", "bias along"}

@@ -67,6 +67,9 @@ def run_compare(
     return 0
 
 
+ALONG = ("along", "along/across", "bias along")
+
+
 def _row(name: str, entry: Compared) -> dict[str, Any]:
     summary = entry.evaluation.summary
     success, seconds = summary["success"], summary["seconds_to_success"]
@@ -84,7 +87,8 @@ def _row(name: str, entry: Compared) -> dict[str, Any]:
 
 
 def _errors(name: str, entry: Compared) -> list[dict[str, Any]]:
-    return [
+    """A row of each kind; of what is implied the part across alone, as the part along is no belief."""
+    rows = [
         {
             "policy": name,
             "error": kind,
@@ -97,6 +101,7 @@ def _errors(name: str, entry: Compared) -> list[dict[str, Any]]:
         }
         for kind, found in entry.perception.items()
     ]
+    return [row | (dict.fromkeys(ALONG, "") if row["error"] == "implied" else {}) for row in rows]
 
 
 def _ranged(value: float, interval: tuple[float, float] | None, scale: float = 1.0) -> str:
