@@ -45,6 +45,12 @@ def packed(history: int = 1) -> bytes:
 # --- who acts -------------------------------------------------------------------------------------------
 
 
+def test_a_wanderer_does_not_let_go_of_what_an_episode_begins_with() -> None:
+    wanderer = Wanderer(REACH, 3, holding=True)
+    wanderer.reset()
+    assert {float(wanderer.act({})[-1]) for _ in range(200)} == {1.0}
+
+
 def test_a_wanderer_goes_everywhere_in_the_box_and_stays_for_some_steps() -> None:
     wanderer = Wanderer(REACH, 3)
     wanderer.reset()

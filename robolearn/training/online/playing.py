@@ -83,7 +83,7 @@ class Player:
         env = self._env_of(play.spec)
         actor: Any
         if play.policy is None:
-            actor = Wanderer(play.reach, play.spec.seed)
+            actor = Wanderer(play.reach, play.spec.seed, env.starts_closed)
         elif play.alone:
             actor = self._policy_of(play.policy, play.steps).network
         else:
@@ -171,14 +171,21 @@ class Trying:
 
 
 class Wanderer:
-    """An actor that knows nothing: torques from everywhere in the box, each for some steps."""
+    """An actor that knows nothing: torques from everywhere in the box, each for some steps.
 
-    def __init__(self, reach: NDArray[np.float64], seed: int) -> None:
+    Args:
+        reach: largest torques, shape (n,) [N·m].
+        seed: of what it does.
+        holding: whether an episode begins with something in the gripper, which then stays closed.
+    """
+
+    def __init__(self, reach: NDArray[np.float64], seed: int, holding: bool = False) -> None:
+        self._holding = holding
         self._reach, self._rng = reach, np.random.default_rng([seed, 4])
         self._action = np.zeros(len(reach) + 1, np.float32)
 
     def reset(self) -> None:
-        self._action[-1] = -1.0
+        self._action[-1] = 1.0 if self._holding else -1.0
 
     def observe(self, observation: Observation) -> None:
         """It does not look."""
@@ -186,6 +193,6 @@ class Wanderer:
     def act(self, observation: Observation) -> NDArray[np.float32]:
         if self._rng.random() < RENEWAL:
             self._action[:-1] = self._rng.uniform(-self._reach, self._reach)
-        if self._rng.random() < GRIPPER_RENEWAL:
+        if not self._holding and self._rng.random() < GRIPPER_RENEWAL:
             self._action[-1] = -self._action[-1]
         return self._action.copy()
