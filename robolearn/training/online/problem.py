@@ -25,6 +25,11 @@ from robolearn.training.offline.problem import check_logs, pose_new
 from robolearn.training.online.config import OnlineTrainConfig
 from robolearn.training.problem import Problem
 
+# how large what matters of the simulator's state is, by task, as its `privileged` lists it
+SCALES = {
+    "grasp": [0.03] * 3 + [0.05] * 3 + [0.3] * 3 + [0.02, 1.0],  # [m, m, rad, m, 1]
+    "peg-insertion": [0.03] * 3 + [0.3] * 3 + [1.0] * 2 + [0.05] * 3 + [0.03] * 3,  # [m, rad, 1, m, m]
+}
 BEGIN = 0.5  # spread of the first policy's torques, as a share of what it may ask for
 
 
@@ -131,11 +136,15 @@ def learner_of(
     size = task_class(config.task).state_size
     mean, scale = torch.zeros(size), torch.ones(size)
     if experience:
-        readings = ranges([part.readings(list(network.channels)) for part in experience])
-        for buffer, values in zip((network.reading_mean, network.reading_scale), readings, strict=True):
-            buffer.copy_(values)
-        if STATE in trial.observe:
-            mean, scale = ranges([part.readings([STATE]) for part in experience])
+        sizes = {
+            name: sizes_of(config.task, name, [part.readings([name]) for part in experience])
+            for name in trial.observe
+            if name in network.channels or name == STATE
+        }
+        network.reading_mean.copy_(torch.cat([sizes[name][0] for name in network.channels]))
+        network.reading_scale.copy_(torch.cat([sizes[name][1] for name in network.channels]))
+        if STATE in sizes:
+            mean, scale = sizes[STATE]
     if network.pose is not None:
         network.state_mean.copy_(mean)
         network.state_scale.copy_(scale)
@@ -149,6 +158,18 @@ def learner_of(
     method: Any = METHODS[config.method]
     learner: OnlineLearner = method(actor, config.online, config.own, privileged, device)
     return learner
+
+
+def sizes_of(task: str, name: str, parts: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
+    """Middle and scale of an observation's numbers (N, r) in several parts, (r,) each.
+
+    The simulator's state has a scale that is known: what a wanderer comes upon says nothing of the
+    millimetres that matter later. Its middle is its median.
+    """
+    if name != STATE or task not in SCALES:
+        return ranges(parts)
+    middle = np.median(np.concatenate(parts), 0)
+    return torch.from_numpy(middle).float(), torch.tensor(SCALES[task])
 
 
 def ranges(parts: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
