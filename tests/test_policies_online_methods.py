@@ -155,3 +155,9 @@ def test_every_shared_value_is_checked() -> None:
         OnlineConfig(shaping=1.0)
     with pytest.raises(InputError, match="elites is 9, of 8 samples"):
         QTOptConfig(samples=8, elites=9)
+
+
+def test_a_rare_success_is_not_left_out_of_what_follows_by_default() -> None:
+    returns = torch.zeros(2, 1, 25)
+    returns[..., -1] = 1.0
+    assert float(OnlineConfig().believed(returns).amax()) > 0.5

@@ -31,6 +31,7 @@ class OnlineConfig(OfflineConfig):
     learning_rate: float = 3e-4
     pessimism: str = "truncated"
     quantiles: int = 25
+    dropped: float = 0.0
     layer_norm: bool = True
     ratio: float = 0.5
     shaping: float = 0.5
