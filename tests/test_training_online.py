@@ -82,15 +82,17 @@ def metrics(path: Path) -> list[dict[str, Any]]:
 
 def test_what_wandering_comes_upon_does_not_set_the_scale_of_the_state() -> None:
     from robolearn.envs.tasks import task_class
-    from robolearn.training.online.problem import SCALES, sizes_of
+    from robolearn.training.online.problem import PLACES, SCALES, sizes_of
 
     for task, scale in SCALES.items():
         assert len(scale) == task_class(task).state_size
-        far = np.linspace(-1.0, 1.0, 101, dtype=np.float32)[:, None] * np.ones(len(scale), np.float32)
+        far = np.linspace(0.0, 1.0, 101, dtype=np.float32)[:, None] * np.ones(len(scale), np.float32)
         middle, found = sizes_of(task, "state", [far])
         assert found.tolist() == pytest.approx(scale)
-        assert middle.tolist() == pytest.approx([0.0] * len(scale))
-    assert sizes_of("grasp", "q", [far])[1].tolist() == pytest.approx([0.5] * len(scale))
+        expected = np.zeros(len(scale))
+        expected[PLACES[task]] = 0.5
+        assert middle.tolist() == pytest.approx(expected.tolist())
+    assert sizes_of("grasp", "q", [far])[1].tolist() == pytest.approx([0.25] * len(scale))
 
 
 def test_a_training_from_state_leaves_an_ordinary_bundle(tmp_path: Path) -> None:

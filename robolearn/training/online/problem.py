@@ -30,6 +30,7 @@ SCALES = {
     "grasp": [0.03] * 3 + [0.05] * 3 + [0.3] * 3 + [0.02, 1.0],  # [m, m, rad, m, 1]
     "peg-insertion": [0.03] * 3 + [0.3] * 3 + [1.0] * 2 + [0.05] * 3 + [0.03] * 3,  # [m, rad, 1, m, m]
 }
+PLACES = {"grasp": slice(3, 6), "peg-insertion": slice(8, 11)}  # in it, in base axes: far from 0
 BEGIN = 0.5  # spread of the first policy's torques, as a share of what it may ask for
 
 
@@ -130,7 +131,7 @@ def learner_of(
 
     A learner of no experience is to be filled from a checkpoint. Readings are centred and scaled by what
     they range over, not by how they spread: what hardly ever happens at first, such as that something is
-    held, must not be enormous when it does.
+    held, must not be enormous when it does. The simulator's state is scaled as `sizes_of` says.
     """
     network, reach = trial.problem.network, torch.from_numpy(trial.reach).float()
     size = task_class(config.task).state_size
@@ -164,12 +165,13 @@ def sizes_of(task: str, name: str, parts: Sequence[NDArray[np.float32]]) -> tupl
     """Middle and scale of an observation's numbers (N, r) in several parts, (r,) each.
 
     The simulator's state has a scale that is known: what a wanderer comes upon says nothing of the
-    millimetres that matter later. Its middle is its median.
+    millimetres that matter later. Its middle is 0, where the goal is reached, but for places.
     """
     if name != STATE or task not in SCALES:
         return ranges(parts)
-    middle = np.median(np.concatenate(parts), 0)
-    return torch.from_numpy(middle).float(), torch.tensor(SCALES[task])
+    middle, places = torch.zeros(len(SCALES[task])), PLACES[task]
+    middle[places] = torch.from_numpy(np.median(np.concatenate(parts)[:, places], 0)).float()
+    return middle, torch.tensor(SCALES[task])
 
 
 def ranges(parts: Sequence[NDArray[np.float32]]) -> tuple[Tensor, Tensor]:
