@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json as json_format
-import shlex
-import sys
-import time
 from dataclasses import dataclass, fields, make_dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,12 +15,13 @@ from robolearn.errors import InputError
 from robolearn.policies.guided import GuidedConfig
 from robolearn.policies.visuomotor import VisuomotorConfig
 from robolearn.terminal import parse
+from robolearn.training.asking import run_and_show, short
 from robolearn.training.describe import as_options, summary_of
 from robolearn.training.offline.command import is_offline, run_train_offline
 from robolearn.training.online.command import is_online, run_train_online
 from robolearn.training.run import ModularTrainConfig, TrainConfig, kind_of, read_config
 from robolearn.training.tally import process_start
-from robolearn.training.train import NotKept, Result, train
+from robolearn.training.train import Result, train
 
 MINUTES = {"grasp": 4.0, "peg-insertion": 4.0}
 """What a task takes to be learned well on two cores [min]; a task that is not listed is given 20."""
@@ -77,16 +75,7 @@ def run_train(words: list[str]) -> int:
     if is_offline(words):
         return run_train_offline(words)
     config, options = read_words(words)
-    name = f"{config.task.rpartition(':')[2].lower()}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path = options.resume or options.run or Path("runs") / name
-    command = shlex.join(["robolearn", "train", *words])
-    try:
-        result = train(config, path, resume=options.resume is not None, command=command, started=started)
-    except (NotKept, FloatingPointError) as error:
-        print(f"robolearn: {error}", file=sys.stderr)
-        return 1
-    show_result(result, path, options.json)
-    return 130 if result.interrupted else 0 if result.report else 1
+    return run_and_show(train, config, options, words, short(config.task), started)
 
 
 def read_words(words: list[str]) -> tuple[TrainConfig, RunOptions]:

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
-import time
-from dataclasses import dataclass, fields, make_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from robolearn.envs.config import CHANNELS
 from robolearn.envs.promising import STATE
-from robolearn.envs.tasks import TASKS, task_class
-from robolearn.errors import InputError, choose
+from robolearn.envs.tasks import task_class
+from robolearn.errors import choose
 from robolearn.policies.bundle import load_bundle
 from robolearn.policies.offline.config import OfflineConfig
 from robolearn.policies.offline.methods import METHODS
 from robolearn.policies.online.methods import METHODS as ONLINE
 from robolearn.policies.visuomotor import VisuomotorConfig
-from robolearn.terminal import parse
+from robolearn.training.asking import asked_for, begun, names_of, run_and_show, scanned, short, values_of
 from robolearn.training.configuration import read_changes
 from robolearn.training.describe import as_options
 from robolearn.training.offline.config import OfflineTrainConfig
 from robolearn.training.offline.train import train_offline
-from robolearn.training.run import kind_of, read_config
+from robolearn.training.run import kind_of
 from robolearn.training.tally import process_start
-from robolearn.training.train import NotKept
 
 HIDDEN = ("cameras", "reward_scales", "action")
 """Fields of a task's configuration that are too long for words, or that logs leave no choice of."""
@@ -77,7 +71,7 @@ def is_offline(words: list[str]) -> bool:
     Raises:
         InputError: a run to resume that is none.
     """
-    asked, _ = _scan(words)
+    asked = _scan(words)
     if asked.resume is not None:
         return kind_of(asked.resume) == OfflineTrainConfig.KIND
     return asked.method not in ("guided", "modular")
@@ -85,22 +79,10 @@ def is_offline(words: list[str]) -> bool:
 
 def run_train_offline(words: list[str]) -> int:
     """Train a policy from logs as the words after `robolearn train` ask for; returns the exit status."""
-    from robolearn.training.train_command import show_result
-
     started = process_start()
     config, options = read_words(words)
-    name = f"{config.task.rpartition(':')[2].lower()}-{config.method}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path = options.resume or options.run or Path("runs") / name
-    command = shlex.join(["robolearn", "train", *words])
-    try:
-        result = train_offline(
-            config, path, resume=options.resume is not None, command=command, started=started
-        )
-    except (NotKept, FloatingPointError) as error:
-        print(f"robolearn: {error}", file=sys.stderr)
-        return 1
-    show_result(result, path, options.json)
-    return 130 if result.interrupted else 0 if result.report else 1
+    name = f"{short(config.task)}-{config.method}"
+    return run_and_show(train_offline, config, options, words, name, started)
 
 
 def read_words(words: list[str]) -> tuple[OfflineTrainConfig, OfflineOptions]:
@@ -110,42 +92,30 @@ def read_words(words: list[str]) -> tuple[OfflineTrainConfig, OfflineOptions]:
         InputError: no task or an unknown one, an unknown method, or a resumed run that is to be another.
         SystemExit: words that do not fit, having printed why; after --help.
     """
-    scan, _ = _scan(words)
-    given = "" if words[0].startswith("-") else words[0]
-    saved = read_config(scan.resume, OfflineTrainConfig) if scan.resume is not None else None
-    task, method = (saved.task, saved.method) if saved is not None else (given, scan.method)
-    if given not in ("", task):
-        raise InputError(f"the run {scan.resume} trains {task}, not {given}")
-    if not task:
-        raise InputError(f"what is to be trained? choose one of {', '.join(TASKS)}, before the options")
+    scan = _scan(words)
+    task, method, saved = begun(words, scan, OfflineTrainConfig)
     kind = task_class(task).config_type
     own_kind = METHODS[choose("method", method, ["guided", "modular", *METHODS, *ONLINE])].config_type
     beginning: Any = saved or _beginning(task, scan)
-    shown = {name: getattr(beginning, name) for name in _names(OfflineOptions) if hasattr(beginning, name)}
+    shown = {name: getattr(beginning, name) for name in names_of(OfflineOptions) if hasattr(beginning, name)}
     defaults = {
         "run": as_options(OfflineOptions(**shown | {"method": method})),
         "task": as_options(kind(**read_changes(task, beginning.changes)), HIDDEN),
         "offline": as_options(beginning.offline),
         "own": as_options(own_kind() if saved is None else saved.own),
-        "network": as_options(beginning.network, () if scan.start is None else _names(VisuomotorConfig)),
+        "network": as_options(beginning.network, () if scan.start is None else names_of(VisuomotorConfig)),
     }
-    prefixes = {"run": "", "task": "", "offline": "offline", "own": method, "network": "network"}
-    groups = {name: Annotated[type(defaults[name]), tyro.conf.arg(name=prefixes[name])] for name in prefixes}
-    words = words[1:] if words[0] == task else words
     about = f"Train a policy for {task} from logged episodes by {method}."
-    every = make_dataclass("Every", groups.items())
-    asked: Any = parse(f"train {task}", every, words, default=every(**defaults), description=about)
-    options = OfflineOptions(**_values(asked.run))
-    if scan.resume is not None and options.run is not None:
-        raise InputError(f"--run {options.run} makes a new run, --resume {scan.resume} goes on: choose one")
+    asked = asked_for(task, words, defaults, {"run": "", "task": "", "own": method}, about)
+    options = OfflineOptions(**values_of(asked.run))
     config = OfflineTrainConfig(
         task,
         {f.name: getattr(asked.task, f.name) for f in fields(kind)},
         method,
         tuple(options.data),
-        OfflineConfig(**_values(asked.offline)),
-        own_kind(**_values(asked.own)),
-        VisuomotorConfig(**_values(asked.network)),
+        OfflineConfig(**values_of(asked.offline)),
+        own_kind(**values_of(asked.own)),
+        VisuomotorConfig(**values_of(asked.network)),
         options.start,
         options.steps,
         options.seed,
@@ -171,19 +141,6 @@ def _beginning(task: str, scan: argparse.Namespace) -> SimpleNamespace:
     return SimpleNamespace(changes=changes, network=network, offline=offline, start=scan.start)
 
 
-def _scan(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+def _scan(words: list[str]) -> argparse.Namespace:
     """The options that decide which others there are."""
-    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scan.add_argument("--resume", type=Path)
-    scan.add_argument("--method", default="guided")
-    scan.add_argument("--start")
-    scan.add_argument("--from-state", action="store_true")
-    return scan.parse_known_args(words)
-
-
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind))
-
-
-def _values(options: Any) -> dict[str, Any]:
-    return {f.name: getattr(options, f.name) for f in fields(options)}
+    return scanned(words, "--from-state", start=None)

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
-import time
-from dataclasses import dataclass, fields, make_dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any
-
-import tyro
+from typing import Any
 
 from robolearn.envs.config import CHANNELS
 from robolearn.envs.promising import STATE
-from robolearn.envs.tasks import TASKS, task_class
-from robolearn.errors import InputError
+from robolearn.envs.tasks import task_class
 from robolearn.policies.online.methods import METHODS
 from robolearn.policies.visuomotor import VisuomotorConfig
-from robolearn.terminal import parse
+from robolearn.training.asking import asked_for, begun, names_of, run_and_show, scanned, short, values_of
 from robolearn.training.configuration import read_changes
 from robolearn.training.describe import as_options
 from robolearn.training.offline.command import HIDDEN, PICTURES
 from robolearn.training.online.config import CollectConfig, OnlineTrainConfig
 from robolearn.training.online.train import train_online
-from robolearn.training.run import kind_of, read_config
+from robolearn.training.run import kind_of
 from robolearn.training.tally import process_start
-from robolearn.training.train import NotKept
 
 KEPT_PICTURES = (
     30_000  # observations with pictures that the replay keeps: two cameras of 64 pixels take 0.7 GB
@@ -77,7 +70,7 @@ def is_online(words: list[str]) -> bool:
     Raises:
         InputError: a run to resume that is none.
     """
-    asked, _ = _scan(words)
+    asked = _scan(words)
     if asked.resume is not None:
         return kind_of(asked.resume) == OnlineTrainConfig.KIND
     return asked.method in METHODS
@@ -85,22 +78,10 @@ def is_online(words: list[str]) -> bool:
 
 def run_train_online(words: list[str]) -> int:
     """Train by trial and error as the words after `robolearn train` ask for; returns the exit status."""
-    from robolearn.training.train_command import show_result
-
     started = process_start()
     config, options = read_words(words)
-    name = f"{config.task.rpartition(':')[2].lower()}-{config.method}-{time.strftime('%Y%m%d-%H%M%S')}"
-    path = options.resume or options.run or Path("runs") / name
-    command = shlex.join(["robolearn", "train", *words])
-    try:
-        result = train_online(
-            config, path, resume=options.resume is not None, command=command, started=started
-        )
-    except (NotKept, FloatingPointError) as error:
-        print(f"robolearn: {error}", file=sys.stderr)
-        return 1
-    show_result(result, path, options.json)
-    return 130 if result.interrupted else 0 if result.report else 1
+    name = f"{short(config.task)}-{config.method}"
+    return run_and_show(train_online, config, options, words, name, started)
 
 
 def read_words(words: list[str]) -> tuple[OnlineTrainConfig, OnlineOptions]:
@@ -110,18 +91,12 @@ def read_words(words: list[str]) -> tuple[OnlineTrainConfig, OnlineOptions]:
         InputError: no task or an unknown one, or a resumed run that is to be another.
         SystemExit: words that do not fit, having printed why; after --help.
     """
-    scan, _ = _scan(words)
-    given = "" if words[0].startswith("-") else words[0]
-    saved = read_config(scan.resume, OnlineTrainConfig) if scan.resume is not None else None
-    task, method = (saved.task, saved.method) if saved is not None else (given, scan.method)
-    if given not in ("", task):
-        raise InputError(f"the run {scan.resume} trains {task}, not {given}")
-    if not task:
-        raise InputError(f"what is to be trained? choose one of {', '.join(TASKS)}, before the options")
+    scan = _scan(words)
+    task, method, saved = begun(words, scan, OnlineTrainConfig)
     kind = task_class(task).config_type
     own_kind: Any = METHODS[method].config_type
     beginning: Any = saved or _beginning(task, scan)
-    shown = {name: getattr(beginning, name) for name in _names(OnlineOptions) if hasattr(beginning, name)}
+    shown = {name: getattr(beginning, name) for name in names_of(OnlineOptions) if hasattr(beginning, name)}
     defaults = {
         "run": as_options(OnlineOptions(**shown | {"method": method})),
         "task": as_options(kind(**read_changes(task, beginning.changes)), HIDDEN),
@@ -130,27 +105,18 @@ def read_words(words: list[str]) -> tuple[OnlineTrainConfig, OnlineOptions]:
         "collect": as_options(beginning.collect),
         "network": as_options(beginning.network),
     }
-    prefixes = {"run": "", "task": "", "own": method}
-    groups = {
-        name: Annotated[type(entry), tyro.conf.arg(name=prefixes.get(name, name))]
-        for name, entry in defaults.items()
-    }
-    words = words[1:] if words[0] == task else words
     about = f"Train a policy for {task} by trial and error, by {method}."
-    every = make_dataclass("Every", groups.items())
-    asked: Any = parse(f"train {task}", every, words, default=every(**defaults), description=about)
-    options = OnlineOptions(**_values(asked.run))
-    if scan.resume is not None and options.run is not None:
-        raise InputError(f"--run {options.run} makes a new run, --resume {scan.resume} goes on: choose one")
+    asked = asked_for(task, words, defaults, {"run": "", "task": "", "own": method}, about)
+    options = OnlineOptions(**values_of(asked.run))
     config = OnlineTrainConfig(
         task,
         {f.name: getattr(asked.task, f.name) for f in fields(kind)},
         method,
         tuple(options.data),
-        type(beginning.online)(**_values(asked.online)),
-        own_kind(**_values(asked.own)),
-        CollectConfig(**_values(asked.collect)),
-        VisuomotorConfig(**_values(asked.network)),
+        type(beginning.online)(**values_of(asked.online)),
+        own_kind(**values_of(asked.own)),
+        CollectConfig(**values_of(asked.collect)),
+        VisuomotorConfig(**values_of(asked.network)),
         options.minutes,
         options.steps,
         options.synchronous,
@@ -175,18 +141,6 @@ def _beginning(task: str, scan: argparse.Namespace) -> SimpleNamespace:
     return SimpleNamespace(changes=changes, network=VisuomotorConfig(), online=online, collect=collect)
 
 
-def _scan(words: list[str]) -> tuple[argparse.Namespace, list[str]]:
+def _scan(words: list[str]) -> argparse.Namespace:
     """The options that decide which others there are."""
-    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    scan.add_argument("--resume", type=Path)
-    scan.add_argument("--method", default="guided")
-    scan.add_argument("--from-state", action="store_true")
-    return scan.parse_known_args(words)
-
-
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind))
-
-
-def _values(options: Any) -> dict[str, Any]:
-    return {f.name: getattr(options, f.name) for f in fields(options)}
+    return scanned(words, "--from-state")
