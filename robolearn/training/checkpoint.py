@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from robolearn.errors import InputError
 from robolearn.policies.guided import GuidedConfig, Learner, Objective, imitation
 from robolearn.policies.visuomotor import Visuomotor
-from robolearn.training.tally import RECENT, Best, Clock, Tally
+from robolearn.training.tally import Clock, Tally
 
 
 def checkpoint(clock: Clock, learner: Learner, rng: np.random.Generator, tally: Tally) -> dict[str, Any]:
@@ -23,7 +22,7 @@ def checkpoint(clock: Clock, learner: Learner, rng: np.random.Generator, tally: 
         "network": copied(learner.network.state_dict()),
         "average": copied(learner.average.state_dict()),
         "optimiser": copied(learner.optimiser.state_dict()),
-        "tally": {**vars(tally), "own": list(tally.own), "best": tally.best and dict(vars(tally.best))},
+        "tally": tally.state(),
         "batches": json.dumps(rng.bit_generator.state),
         "torch": torch.get_rng_state(),
     }
@@ -49,8 +48,7 @@ def restore(
         learner.average.load_state_dict(state["average"])
         learner.optimiser.load_state_dict(state["optimiser"])
         learner.steps = state["steps"]
-        own, best = state["tally"]["own"], state["tally"]["best"]
-        vars(tally).update({**state["tally"], "own": deque(own, RECENT), "best": best and Best(**best)})
+        tally.load(state["tally"])
         rng.bit_generator.state = json.loads(state["batches"])
         torch.set_rng_state(state["torch"])
     except (KeyError, RuntimeError, ValueError, TypeError) as error:

@@ -6,7 +6,9 @@ import math
 import os
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -67,6 +69,15 @@ class Tally:
     def success(self) -> float | None:
         """Running success rate of the policy; None before its first episode."""
         return sum(self.own) / len(self.own) if self.own else None
+
+    def state(self) -> dict[str, Any]:
+        """What `load` needs: plain data and tensors."""
+        return {**vars(self), "own": list(self.own), "best": self.best and dict(vars(self.best))}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave; raises KeyError or TypeError for anything else."""
+        own, best = deque(state["own"], self.own.maxlen), state["best"]
+        vars(self).update({**state, "own": own, "best": best and Best(**best)})
 
     def text(self, steps: int) -> str:
         """The tally in a line, for people."""

@@ -27,7 +27,7 @@ from robolearn.training.progress import Display, say
 from robolearn.training.records import Recorder, Snapshots
 from robolearn.training.run import Run
 from robolearn.training.scribe import Scribe
-from robolearn.training.tally import RECENT, Best, Clock, Every, Tally
+from robolearn.training.tally import RECENT, Clock, Every, Tally
 from robolearn.training.train import Result, choose_best, conclude
 
 TELL, CHECKPOINT = 5.0, 15.0  # how often metrics get a line, and a checkpoint is written [s]
@@ -66,11 +66,10 @@ class Course:
 
     def checkpoint(self) -> dict[str, Any]:
         """Everything that `restore` needs, copied."""
-        best = self.tally.best
         return {
             "seconds": self.clock.seconds,
             "learner": copied(self.learner.state()),
-            "tally": {**vars(self.tally), "own": list(self.tally.own), "best": best and dict(vars(best))},
+            "tally": self.tally.state(),
             "batches": json.dumps(self.rng.bit_generator.state),
             "torch": torch.get_rng_state(),
         }
@@ -83,10 +82,7 @@ class Course:
         """
         try:
             self.learner.load(state["learner"])
-            own, best = state["tally"]["own"], state["tally"]["best"]
-            self.tally.own.extend(own)
-            more = {"own": self.tally.own, "best": best and Best(**best)}
-            vars(self.tally).update({**state["tally"], **more})
+            self.tally.load(state["tally"])
             self.rng.bit_generator.state = json.loads(state["batches"])
             torch.set_rng_state(state["torch"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:

@@ -36,7 +36,7 @@ from robolearn.training.run import Run
 from robolearn.training.scribe import Scribe
 from robolearn.training.seeds import FIRST_TRAINING_SEED
 from robolearn.training.shelf import EpisodeShelf
-from robolearn.training.tally import Best, Clock, Every, Tally
+from robolearn.training.tally import Clock, Every, Tally
 from robolearn.training.train import Result, choose_best, conclude
 
 PUBLISH, TELL, CHECKPOINT = 3.0, 5.0, 15.0  # how often collectors get the policy, metrics a line, ... [s]
@@ -82,11 +82,10 @@ class Course:
 
     def checkpoint(self, files: int) -> dict[str, Any]:
         """Everything that `restore` needs, copied; `files` of episodes belong to it."""
-        tally = self.tally
         return {
             "seconds": self.clock.seconds,
             "learner": self.learner and copied(self.learner.state()),
-            "tally": {**vars(tally), "own": list(tally.own), "best": tally.best and dict(vars(tally.best))},
+            "tally": self.tally.state(),
             "curriculum": self.curriculum.state(),
             "files": files,
             "batches": json.dumps(self.rng.bit_generator.state),
@@ -103,10 +102,7 @@ class Course:
             if state["learner"] is not None:
                 self.learner = begin()
                 self.learner.load(state["learner"])
-            own, best = state["tally"]["own"], state["tally"]["best"]
-            self.tally.own.extend(own)
-            more = {"own": self.tally.own, "best": best and Best(**best)}
-            vars(self.tally).update({**state["tally"], **more})
+            self.tally.load(state["tally"])
             self.curriculum.load(state["curriculum"])
             self.rng.bit_generator.state = json.loads(state["batches"])
             torch.set_rng_state(state["torch"])
